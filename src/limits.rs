@@ -1,0 +1,189 @@
+//! Every bound of the node, in one place. What the chain spec sets is not here: these hold on any chain.
+
+/// Most keys of a multisig lock.
+pub const MAX_MULTISIG_KEYS: usize = 16;
+/// Most inputs of a transaction.
+pub const MAX_INPUTS: usize = 1_024;
+/// Most outputs of a transaction that is not a coinbase.
+pub const MAX_OUTPUTS: usize = 1_024;
+/// Most bytes of a memo.
+pub const MAX_MEMO_BYTES: usize = 80;
+/// Most bytes of a masternode's endpoint.
+pub const MAX_ENDPOINT_BYTES: usize = 255;
+
+/// Most bytes of any transaction on the wire, whatever the chain spec says; a chain's `max_tx_bytes` is at most this.
+pub const MAX_TX_WIRE_BYTES: usize = 400_000;
+/// Most bytes of a block on the wire; a chain's `max_block_bytes` and its coinbase, commit and proof fit in it.
+pub const MAX_BLOCK_WIRE_BYTES: usize = 4_000_000;
+/// Most bytes of a proposal on the wire: as a frame's, which it has to fit in.
+pub const MAX_PROPOSAL_WIRE_BYTES: usize = 4_000_000;
+/// Most members of a validator set.
+pub const MAX_VALIDATORS: usize = 4_096;
+/// Most transactions under one signature of votes or receipts.
+pub const MAX_BATCH_TXIDS: usize = 1_024;
+
+// replica: what nodes ask of each other.
+
+/// Most transactions one poll message asks about.
+pub const MAX_QUERY_TXIDS: usize = 1_024;
+/// Most transactions asked for, announced or sent in one message.
+pub const MAX_REQUEST_TXIDS: usize = 1_024;
+/// Most blocks in one message.
+pub const MAX_BLOCKS_PER_MESSAGE: usize = 64;
+/// Most bytes of a message: a frame's body.
+pub const MAX_MESSAGE_BYTES: usize = 4_194_304;
+/// A heartbeat goes to every peer this often, in milliseconds.
+pub const HEARTBEAT_MS: u64 = 1_000;
+/// A masternode silent for longer than three heartbeats is not sampled.
+pub const LIVE_AFTER_MS: u64 = 3 * HEARTBEAT_MS;
+/// Most transactions waited for from peers.
+pub const MAX_WANTED_TXS: usize = 20_000;
+/// Milliseconds before another peer is asked for the same transaction.
+pub const FETCH_RETRY_MS: u64 = 400;
+/// How often a transaction is asked for before it is given up.
+pub const MAX_FETCH_TRIES: u32 = 20;
+/// First pause before an own batch of votes is sent again, in milliseconds; it doubles each time.
+pub const REPEAT_VOTES_FIRST_MS: u64 = 1_000;
+/// Longest pause between repetitions of an own batch, in milliseconds.
+pub const REPEAT_VOTES_MAX_MS: u64 = 16_000;
+/// Pause between repetitions of the current height's messages, in milliseconds.
+pub const REPEAT_HEIGHT_MS: u64 = 500;
+/// Most signers against whom evidence is held.
+pub const MAX_EVIDENCE: usize = 256;
+/// Most bodies of rival transactions kept for evidence.
+pub const MAX_EVIDENCE_BODIES: usize = 4_096;
+/// Most proposals of one height held.
+pub const MAX_PROPOSALS: usize = 32;
+/// Milliseconds between two looks at a proposal that could not be prepared yet.
+pub const REJUDGE_MS: u64 = 20;
+/// Milliseconds before blocks are asked of another peer.
+pub const SYNC_RETRY_MS: u64 = 1_000;
+/// Most bytes of blocks in one answer.
+pub const MAX_BLOCKS_BYTES: usize = 2_000_000;
+/// How many peers a transaction from a peer is announced to.
+pub const RELAY_FANOUT: usize = 8;
+/// Most batches sent in answer to one question for votes.
+pub const MAX_VOTES_ANSWER: usize = 512;
+/// A payment accepted or certified for longer than this without the next step asks for votes, in milliseconds.
+pub const STALLED_MS: u64 = 2_000;
+/// Most different blocks of one view held: a leader that offers more is Byzantine.
+pub const MAX_PROPOSALS_A_VIEW: usize = 3;
+
+// crypto
+
+/// Most signatures verified by one equation: one bad signature among them makes each be checked by itself.
+pub const MAX_SIGNATURE_BATCH: usize = 512;
+/// Most intermediate values that an evaluation of the delay function keeps for its proof, 256 bytes each.
+pub const MAX_VDF_CHECKPOINTS: u64 = 16_384;
+/// Most bits of a digit of a proof's exponent: `2^n` values of 256 bytes are kept while proving.
+pub const MAX_VDF_DIGIT_BITS: u32 = 12;
+
+// finality: votes and receipts of an epoch.
+
+/// Most txids of one voter, in one epoch, for which nobody showed a transaction or votes of a third of the weight.
+/// What it signs beyond them counts once the transaction is known and the vote is repeated.
+pub const MAX_UNKNOWN_TXIDS_PER_VOTER: usize = 4_096;
+/// Most txids in the batches of one voter that are held at a time, 8 MiB; further ones are not counted.
+pub const MAX_HELD_TXIDS_PER_VOTER: usize = 262_144;
+/// Most transactions known with their inputs and not archived; further ones are tallied like unknown ones.
+pub const MAX_LEARNED_TXIDS: usize = 262_144;
+/// Most archived transactions whose votes and receipts are kept; the oldest go first.
+pub const MAX_ARCHIVED_TALLIES: usize = 16_384;
+/// Most txids in the batches of the next epoch kept for one member of this epoch's set.
+pub const MAX_BUFFERED_TXIDS_PER_VOTER: usize = 16_384;
+/// Most txids in the batches of the next epoch kept for all keys outside this epoch's set together.
+pub const MAX_BUFFERED_TXIDS_OF_STRANGERS: usize = 65_536;
+
+// chain
+
+/// Most bytes of a chain's name, of a tier's name, and of an address prefix.
+pub const MAX_CHAIN_NAME_BYTES: usize = 32;
+/// Longest time a chain spec may name, in milliseconds: 49 days, so that a timeout grown over all views fits `u64`.
+pub const MAX_SPEC_MS: u64 = u32::MAX as u64;
+/// Most draws of a Snowball poll on any chain.
+pub const MAX_SNOWBALL_K: u32 = 1_000;
+/// Most polls of one transaction that overlap, on any chain.
+pub const MAX_CONCURRENT_POLLS: u32 = 64;
+/// Most kinds of masternodes of a chain.
+pub const MAX_TIERS: usize = 64;
+/// Most unbonding epochs of a chain.
+pub const MAX_UNBONDING_EPOCHS: u64 = u32::MAX as u64;
+/// Most outputs of a genesis block: its one transaction stays within [`MAX_TX_WIRE_BYTES`].
+pub const MAX_GENESIS_OUTPUTS: usize = 9_000;
+
+// snowball: sampling of payments.
+
+/// Most transactions held by Snowball; the ledger's pool is smaller.
+pub const MAX_SAMPLED_TXIDS: usize = 1_048_576;
+/// Most transactions polled at a time; the others wait in the order in which they came.
+pub const MAX_POLLED_TXIDS: usize = 16_384;
+/// Most transactions that spend one outpoint polled at a time (`protocol.md` 5).
+pub const MAX_POLLED_RIVALS: usize = 2;
+/// Most rivals named in the status of a transaction.
+pub const MAX_NAMED_RIVALS: usize = 64;
+
+// ledger: what is kept of transactions that no block holds yet.
+
+/// Most transactions that spend one output and are kept side by side before one is certified; certified ones are
+/// always kept.
+pub const MAX_RIVALS: usize = 8;
+/// Most transactions kept whose parents are not final here.
+pub const MAX_ORPHANS: usize = 5_000;
+/// Most bytes of them together.
+pub const MAX_ORPHAN_BYTES: u64 = 50_000_000;
+/// Most of them that wait for the same output.
+pub const MAX_ORPHANS_OF_AN_OUTPUT: usize = 8;
+/// How long one is kept, in milliseconds.
+pub const ORPHAN_EXPIRY_MS: u64 = 600_000;
+/// Most verdicts "invalid in state" remembered.
+pub const MAX_REJECTED: usize = 20_000;
+/// How long one is remembered, in milliseconds.
+pub const REJECTED_EXPIRY_MS: u64 = 600_000;
+/// Verified transactions remembered by their wtxid.
+pub const VERIFIED_TRANSACTIONS: usize = 65_536;
+/// Verified signatures of votes and proposals, evidence, commits and delay proofs remembered.
+pub const VERIFIED_SIGNATURES: usize = 131_072;
+
+// --- signer ---
+
+/// Most outpoints one masternode votes for in one epoch. Past it it votes no more until the epoch closes: forgetting
+/// one would allow a double vote.
+pub const MAX_EPOCH_OUTPOINTS: usize = 8_388_608;
+/// Most archived txids the signer remembers of one epoch. Past it a receipt for one that is archived may be signed
+/// needlessly, which harms nobody.
+pub const MAX_EPOCH_ARCHIVED: usize = 8_388_608;
+/// Most outpoints behind one record of `votes.log`.
+pub const MAX_RECORD_OUTPOINTS: usize = 32_768;
+/// Most bytes of the payload of one record of `votes.log`.
+pub const MAX_SIGNER_RECORD_BYTES: usize = 256 + 32 * MAX_BATCH_TXIDS + 40 * MAX_RECORD_OUTPOINTS;
+/// Most proposals and votes on blocks of one height that the signer can repeat; of older ones it only knows that it
+/// must not sign there.
+pub const MAX_REMEMBERED_BLOCK_MESSAGES: usize = 4_096;
+/// Most signed statements that wait for the disk.
+pub const MAX_UNSYNCED_STATEMENTS: usize = 4_096;
+/// Most txids in a refusal that names what a closing block leaves out.
+pub const MAX_REPORTED_RECEIPTS: usize = 1_024;
+/// `votes.log` is not rewritten while it is smaller than this.
+pub const MIN_COMPACTED_LOG_BYTES: u64 = 1_048_576;
+
+// tsdc: agreement on one height.
+
+/// Most views beyond the current one in which one voter's votes are kept; its highest ones are.
+pub const TSDC_FUTURE_VIEWS: usize = 8;
+/// Views before the current one whose votes are kept, besides those of the locked and the valid value.
+pub const TSDC_PAST_VIEWS: u32 = 8;
+/// Most proofs of prepares kept whole; the oldest go first, never that of the valid value.
+pub const TSDC_PROOFS: usize = 16;
+/// Views beyond the current one whose proposals are kept.
+pub const TSDC_PROPOSAL_VIEWS_AHEAD: u32 = 2;
+/// Most different proposals of one view that are kept; one more if a quorum prepared it.
+pub const TSDC_PROPOSALS_PER_VIEW: usize = 2;
+
+// replica: blocks that come garbled.
+
+/// How often a block may come with content that is not its own before it is taken from its leader alone.
+pub const MAX_GARBLED_PROPOSALS: u32 = 4;
+/// Most encodings of transactions remembered at a height as not opening what they spend.
+pub const MAX_BAD_ENCODINGS: usize = 1_024;
+/// Most votes of one height that are passed on to others.
+pub const MAX_PASSED_ON_VOTES: usize = 16_384;
