@@ -7,6 +7,7 @@
 
 #![cfg_attr(test, allow(clippy::cloned_ref_to_slice_refs))] // A test reads better with `[tx.clone()]`.
 
+pub mod chain;
 pub mod crypto;
 pub mod limits;
 pub mod types;
