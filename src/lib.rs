@@ -9,5 +9,6 @@
 
 pub mod chain;
 pub mod crypto;
+pub mod ledger;
 pub mod limits;
 pub mod types;
