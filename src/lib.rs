@@ -11,4 +11,5 @@ pub mod chain;
 pub mod crypto;
 pub mod ledger;
 pub mod limits;
+pub mod snowball;
 pub mod types;
