@@ -9,6 +9,7 @@
 
 pub mod chain;
 pub mod crypto;
+pub mod finality;
 pub mod ledger;
 pub mod limits;
 pub mod snowball;
