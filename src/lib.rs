@@ -13,4 +13,5 @@ pub mod finality;
 pub mod ledger;
 pub mod limits;
 pub mod snowball;
+pub mod tsdc;
 pub mod types;
