@@ -1,0 +1,173 @@
+//! A height is decided: the block is applied, and if it closed its epoch, the next one begins.
+
+use super::Replica;
+use super::command::{Alarm, Command, CommittedBlock, Event, PeerId};
+use super::message::SealedBlock;
+use super::payments::Source;
+use super::proposals::ValidBlock;
+use crate::ledger::{Committed, NotTheNextBlock};
+use crate::tsdc::{Restored, Tsdc};
+use crate::types::block::{BftKind, BftVote, Block, Commit};
+use crate::types::hash::BlockHash;
+use crate::types::number::{Height, TimeMs};
+use crate::types::verified::Verified;
+use std::sync::Arc;
+
+impl Replica {
+    /// Quorum precommits for a block of the current height; the block itself may not be here.
+    pub(super) fn committed(&mut self, now: TimeMs, commit: Commit) {
+        let set = self.set();
+        let Ok(commit) = self.verifier.commit(commit, &set) else { return };
+        match self.proposals.valid(&commit.block_hash) {
+            Some(block) => self.apply_candidate(now, &block, commit),
+            None => self.sync.await_block(commit),
+        }
+    }
+
+    /// A candidate became valid: applied at once if it is the block a commit waits for.
+    pub(super) fn commit_if_awaited(&mut self, now: TimeMs, hash: BlockHash) {
+        let awaited = self.sync.awaited().filter(|c| c.block_hash == hash).cloned();
+        if let (Some(commit), Some(block)) = (awaited, self.proposals.valid(&hash)) {
+            self.apply_candidate(now, &block, commit);
+        }
+    }
+
+    fn apply_candidate(&mut self, now: TimeMs, block: &ValidBlock, commit: Verified<Commit>) {
+        let Some(candidate) = self.proposals.get(&commit.block_hash) else { return };
+        let coinbase = block.executed.coinbase.clone();
+        let sealed = SealedBlock {
+            block: Block {
+                header: block.executed.header.clone(),
+                txs: coinbase.into_iter().chain(block.txs.iter().map(|tx| tx.tx().clone())).collect(),
+                last_commit: candidate.proposal.last_commit.clone(),
+                evidence: candidate.proposal.evidence.clone(),
+                vdf: candidate.proposal.vdf.clone(),
+            },
+            commit: (*commit).clone(),
+        };
+        let changes = block.executed.changes.clone();
+        self.apply(now, CommittedBlock { block: sealed.block, commit: sealed.commit, changes }, commit);
+    }
+
+    /// Makes `block` the tip.
+    pub(super) fn apply(&mut self, now: TimeMs, block: CommittedBlock, commit: Verified<Commit>) {
+        let block = Arc::new(block);
+        if !self.ledger.is_next(&block.changes) {
+            return;
+        }
+        // First of all: what the new epoch writes comes behind the block that began it.
+        self.out.commit(block.clone());
+        let Ok(committed) = self.advance(now, &block, commit) else { return };
+        self.out.push(Command::SignerBlock {
+            txids: Arc::new(block.changes.txids.clone()),
+            closed: block.changes.closed_epoch,
+        });
+        self.unapplied.push_back(block.clone());
+        self.out.notify_when_durable(Event::BlockCommitted {
+            height: block.changes.height,
+            hash: block.commit.block_hash,
+            txids: block.changes.txids.clone(),
+        });
+        for (txid, reason) in &committed.dropped {
+            self.dropped(*txid, reason);
+        }
+        for txid in committed.final_not_archived {
+            self.raise(Alarm::FinalNotArchived(txid));
+        }
+        for tx in committed.resample {
+            self.admitted(now, &tx);
+        }
+        for tx in committed.retry {
+            self.transaction(now, Source::Retry, tx);
+        }
+        self.out.broadcast(super::Message::Commit(block.commit.clone()));
+        let status = self.own_status();
+        self.out.broadcast(status);
+        self.want_beacon();
+    }
+
+    /// Moves every engine to the next height; shared with recovery, which has nobody to tell.
+    ///
+    /// # Errors
+    /// [`NotTheNextBlock`] if it was executed on another tip; nothing has changed then.
+    pub(super) fn advance(
+        &mut self,
+        now: TimeMs,
+        block: &CommittedBlock,
+        commit: Verified<Commit>,
+    ) -> Result<Committed, NotTheNextBlock> {
+        let committed = self.ledger.commit(now, block.changes.clone())?;
+        for txid in &block.changes.txids {
+            self.snowball.remove(txid);
+            self.fetch.done(txid);
+            self.awaited.remove(txid);
+        }
+        committed.dropped.iter().for_each(|(txid, _)| self.snowball.remove(txid));
+        self.finality.archived(&block.changes.txids);
+        self.tip_commit = Some(Arc::new(commit));
+        self.proposals.clear();
+        self.journaled.block(&block.changes.txids, block.changes.closed_epoch.is_some());
+        self.repeat.clear_height();
+        self.offer = None;
+        self.sync.caught_up_to(block.changes.height);
+        let registry = &self.ledger.tip().registry;
+        self.evidence.retain(|voter| registry.by_key(voter).is_some_and(|m| !m.slashed));
+        self.tsdc = self.tsdc_of_next_height(Restored::default());
+        if block.changes.closed_epoch.is_some() {
+            self.begin_epoch(now);
+        }
+        Ok(committed)
+    }
+
+    pub(super) fn tsdc_of_next_height(&self, restored: Restored) -> Tsdc {
+        let tip = self.ledger.tip();
+        let height = tip.child_height();
+        Tsdc::new(self.chain.clone(), height, tip.header.beacon, tip.validators.clone(), self.me, restored)
+    }
+
+    /// Everything of the old epoch that is not archived is void; its payments are sampled anew by who calls this.
+    fn begin_epoch(&mut self, now: TimeMs) {
+        let set = self.set();
+        self.own.clear();
+        self.stalled.clear();
+        self.awaited.clear();
+        self.snowball.start_epoch(set.clone());
+        for key in self.peers.live_keys() {
+            self.snowball.set_live(key, true);
+        }
+        let events = self.finality.close_epoch(set);
+        self.finality_events(now, None, events);
+    }
+
+    /// The store answers for blocks up to `height`.
+    pub(super) fn applied(&mut self, height: Height) {
+        self.ledger.flushed(height);
+        while self.unapplied.front().is_some_and(|b| b.changes.height <= height) {
+            self.unapplied.pop_front();
+        }
+    }
+}
+
+impl Replica {
+    /// A prepare or precommit. A late precommit for the tip joins the commit that the next block carries: who takes it
+    /// in gains by it, and its signer is paid (`protocol.md` 8).
+    pub(super) fn bft_vote(&mut self, now: TimeMs, from: PeerId, vote: Arc<Verified<BftVote>>) {
+        if vote.height == self.height() {
+            self.pass_on(from, &vote);
+            self.tsdc.vote(now, vote);
+            return;
+        }
+        let tip = self.ledger.tip();
+        let is_for_tip = vote.kind == BftKind::Precommit && vote.block_hash == Some(tip.hash);
+        let Some(commit) = self.tip_commit.as_ref().filter(|c| is_for_tip && c.view == vote.view) else { return };
+        let Some(position) = tip.signers.position(&vote.voter) else { return };
+        let mut commit = (***commit).clone();
+        match commit.signatures.get_mut(position) {
+            Some(free) if free.is_none() => *free = Some(vote.signature),
+            _ => return,
+        }
+        if let Ok(commit) = self.verifier.commit(commit, &tip.signers) {
+            self.tip_commit = Some(Arc::new(commit));
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! One node's whole protocol as one state machine without IO.
+//!
+//! A [`Replica`] joins the engines: the ledger says what is valid, Snowball which payment to support, finality what
+//! is certified and final, TSDC which block is next. It takes an [`Input`] and the time and returns [`Command`]s; the
+//! daemon and the simulator run the same one. The signer is not inside: it sits with the disk, and its messages
+//! arrive as inputs like everybody else's.
+//!
+//! Rules kept here, because they concern more than one engine:
+//! - a receipt is asked for only behind the writes of its transaction and its certificate (`protocol.md` 6);
+//! - nothing is signed for payments while the clock is in a slot whose opening block would close the epoch, nothing
+//!   at all after an alarm or while the node is behind;
+//! - a precommit is asked for only behind the writes of the block and of the prepares it is locked by.
+
+mod blocks;
+pub mod command;
+mod commit;
+mod evidence;
+mod fetch;
+pub mod message;
+mod outbox;
+mod own_votes;
+mod payments;
+mod peers;
+mod proposals;
+mod recovery;
+mod repeat;
+mod sync;
+
+pub use command::{Alarm, Command, CommittedBlock, Event, Input, JournalRecord, OwnMessage, PeerId, WriteSeq};
+pub use message::{Message, MessageFault, SealedBlock, VerifiedMessage};
+pub use recovery::{OpenError, Recovery};
+
+use crate::chain::leader::vdf_seed;
+use crate::chain::spec::Chain;
+use crate::finality::Finality;
+use crate::ledger::pool::PoolLimits;
+use crate::ledger::rejection::Rejection;
+use crate::ledger::utxo::StateRead;
+use crate::ledger::verify::Verifier;
+use crate::ledger::{Ledger, VerifiedTx};
+use crate::limits::HEARTBEAT_MS;
+use crate::snowball::Snowball;
+use crate::tsdc::Tsdc;
+use crate::types::block::{Commit, VdfProof};
+use crate::types::hash::{Hash, Txid};
+use crate::types::keys::PublicKey;
+use crate::types::number::{Epoch, Height, TimeMs};
+use crate::types::validators::ValidatorSet;
+use crate::types::verified::Verified;
+use payments::Source;
+use rand_chacha::ChaCha12Rng;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// What a replica reads: the state after some block that is durable, and the blocks up to it.
+pub trait Store: StateRead {
+    /// The block at `height` with its commit, if it is stored and not pruned.
+    fn sealed_block(&self, height: Height) -> Option<Arc<SealedBlock>>;
+}
+
+/// What a replica is.
+#[derive(Clone)]
+pub struct ReplicaConfig {
+    /// The chain.
+    pub chain: Chain,
+    /// The consensus key this node may sign with; `None` for an observer.
+    pub key: Option<PublicKey>,
+    /// Where its random choices start; secret, so that nobody can foresee whom it samples.
+    pub seed: [u8; 32],
+    /// Bounds of the pool.
+    pub pool: PoolLimits,
+}
+
+/// Elements held, for metrics and for the test that they stay bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Transactions in the pool that are not final.
+    pub pool: usize,
+    /// Transactions waiting for a parent.
+    pub orphans: usize,
+    /// Transactions waited for from peers.
+    pub wanted: usize,
+    /// Transactions in Snowball.
+    pub sampling: usize,
+    /// Batches of votes and receipts held.
+    pub batches: usize,
+    /// Proposals of the current height.
+    pub proposals: usize,
+    /// Own transactions waiting for a signature.
+    pub unsigned: usize,
+    /// Own batches repeated.
+    pub repeated: usize,
+    /// Pieces of evidence.
+    pub evidence: usize,
+    /// Bodies kept for evidence.
+    pub evidence_bodies: usize,
+    /// Events that wait for the disk.
+    pub waiting_events: usize,
+    /// Blocks not yet in the store.
+    pub unapplied_blocks: usize,
+    /// Links.
+    pub peers: usize,
+}
+
+/// The delay function of the next slot-opening block.
+struct Beacon {
+    seed: Hash,
+    proof: Option<Box<VdfProof>>,
+}
+
+/// See the module.
+pub struct Replica {
+    chain: Chain,
+    me: Option<PublicKey>,
+    verifier: Arc<Verifier>,
+    store: Arc<dyn Store>,
+    rng: ChaCha12Rng,
+    ledger: Ledger,
+    snowball: Snowball,
+    finality: Finality,
+    tsdc: Tsdc,
+    /// Precommits for the tip: the next block's `last_commit`. `None` at genesis.
+    tip_commit: Option<Arc<Verified<Commit>>>,
+    beacon: Beacon,
+    out: outbox::Outbox,
+    peers: peers::Peers,
+    fetch: fetch::Fetch,
+    own: own_votes::OwnVotes,
+    /// Payments certified or final by their batches whose transaction is not here yet.
+    awaited: BTreeSet<Txid>,
+    journaled: payments::Journaled,
+    stalled: payments::Stalled,
+    proposals: proposals::Proposals,
+    offer: Option<blocks::Offer>,
+    evidence: evidence::EvidencePool,
+    sync: sync::Sync,
+    repeat: repeat::Repeat,
+    /// Blocks the store does not answer for yet, oldest first.
+    unapplied: VecDeque<Arc<CommittedBlock>>,
+    alarm: Option<Alarm>,
+    next_heartbeat: TimeMs,
+}
+
+impl Replica {
+    /// Takes one input; returns what has to be done, in order. Time never runs backwards inside: an earlier `now` than
+    /// before only delays what is due.
+    pub fn step(&mut self, now: TimeMs, input: Input) -> Vec<Command> {
+        self.step_all(now, std::iter::once(input))
+    }
+
+    /// Takes several inputs at once, so that one message, one signature and one sync cover what they bring.
+    pub fn step_all(&mut self, now: TimeMs, inputs: impl IntoIterator<Item = Input>) -> Vec<Command> {
+        for input in inputs {
+            self.take(now, input);
+        }
+        self.settle(now);
+        self.out.take()
+    }
+
+    fn take(&mut self, now: TimeMs, input: Input) {
+        match input {
+            Input::Tick => {}
+            Input::Connected { peer, key } => self.connected(now, peer, key),
+            Input::Disconnected { peer } => {
+                if let Some(key) = self.peers.disconnect(peer) {
+                    self.snowball.set_live(key, false);
+                }
+            }
+            Input::Message { from, message } => self.message(now, from, message),
+            Input::Submit(tx) => self.transaction(now, Source::User, tx),
+            Input::Signed(message) => self.signed(now, message),
+            Input::Refused { request, reason } => self.refused(now, &request, &reason),
+            Input::Flushed(seq) => {
+                self.out.flushed(seq);
+                self.own.flushed(seq);
+            }
+            Input::Applied(height) => self.applied(height),
+            Input::Vdf { seed, proof } => {
+                if self.beacon.seed == seed {
+                    self.beacon.proof = Some(proof);
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, now: TimeMs, from: PeerId, message: VerifiedMessage) {
+        if !self.peers.contains(from) {
+            return;
+        }
+        if let Some(key) = self.peers.heard(now, from) {
+            self.snowball.set_live(key, true);
+        }
+        match message {
+            VerifiedMessage::Status { height, hash: _ } => self.status(now, from, height),
+            VerifiedMessage::TxAnnounce(txids) => self.announced(now, from, &txids),
+            VerifiedMessage::GetTxs(txids) => self.serve_txs(from, &txids),
+            VerifiedMessage::Txs(txs) => {
+                txs.into_iter().for_each(|tx| self.transaction(now, Source::Peer(from), tx));
+            }
+            VerifiedMessage::SampleQuery { query, txids } => self.sample_query(now, from, query, &txids),
+            VerifiedMessage::SampleResponse { query, answers } => self.sample_response(now, from, query, &answers),
+            VerifiedMessage::Votes(batch) => self.votes(now, Some(from), batch),
+            VerifiedMessage::GetVotes { epoch, txids } => self.serve_votes(from, epoch, &txids),
+            VerifiedMessage::Proposal(proposal) => self.proposal(now, Some(from), proposal),
+            VerifiedMessage::BftVote(vote) => self.bft_vote(now, from, vote),
+            VerifiedMessage::Commit(commit) => self.heard_commit(now, commit),
+            VerifiedMessage::GetBlocks { from: height } => self.serve_blocks(from, height),
+            VerifiedMessage::Blocks(blocks) => self.blocks(now, from, blocks),
+            VerifiedMessage::Evidence(evidence) => self.heard_evidence(evidence),
+        }
+    }
+
+    fn connected(&mut self, now: TimeMs, peer: PeerId, key: Option<PublicKey>) {
+        self.peers.connect(now, peer, key);
+        if let Some(key) = key {
+            self.snowball.set_live(key, true);
+        }
+        self.out.send(peer, self.own_status());
+        self.greet(peer);
+    }
+
+    /// Runs the engines until none has anything more to say.
+    fn settle(&mut self, now: TimeMs) {
+        self.drop_rejected();
+        for key in self.peers.fallen_silent(now) {
+            self.snowball.set_live(key, false);
+        }
+        self.snowball.tick(now);
+        self.tsdc.tick(now);
+        loop {
+            self.start_height(now);
+            self.look_at_proposals(now);
+            let progress = self.drain_snowball(now) | self.drain_tsdc(now);
+            if !progress {
+                break;
+            }
+        }
+        self.propose(now);
+        self.ask_signer_for_votes(now);
+        self.chase_stalled(now);
+        for (peer, txids) in self.fetch.requests(now, &self.peers) {
+            self.out.send(peer, Message::GetTxs(txids));
+        }
+        self.repeat_what_is_due(now);
+        self.continue_sync(now);
+        if now >= self.next_heartbeat {
+            self.next_heartbeat = now.plus(HEARTBEAT_MS);
+            let status = self.own_status();
+            self.out.broadcast(status);
+        }
+    }
+
+    /// When to call [`Replica::step`] with [`Input::Tick`] if nothing else happens before.
+    pub fn next_wake(&self) -> TimeMs {
+        let next_slot = self.chain.slot_start(self.ledger.tip().header.slot.next());
+        let wakes = [
+            self.snowball.next_wake(),
+            self.tsdc.next_wake(),
+            self.fetch.next_wake(),
+            self.own.next_wake(),
+            self.proposals.next_look(),
+            self.stalled.next_wake(),
+            Some(self.repeat.next_wake()),
+            Some(next_slot).filter(|_| !self.tsdc.is_started()),
+        ];
+        wakes.into_iter().flatten().fold(self.next_heartbeat, TimeMs::min)
+    }
+
+    /// Height being decided.
+    pub fn height(&self) -> Height {
+        self.ledger.tip().child_height()
+    }
+
+    /// Epoch of the height being decided.
+    pub fn epoch(&self) -> Epoch {
+        self.ledger.tip().child_epoch(&self.chain)
+    }
+
+    fn set(&self) -> Arc<ValidatorSet> {
+        self.ledger.tip().validators.clone()
+    }
+
+    /// This node's key, if it is in the set that decides the current height.
+    fn member(&self) -> Option<PublicKey> {
+        self.me.filter(|key| self.ledger.tip().validators.get(key).is_some())
+    }
+
+    /// Whether this node may sign anything now: a member, no alarm, not behind.
+    fn may_sign(&self) -> bool {
+        self.member().is_some() && self.alarm.is_none() && !self.sync.is_behind()
+    }
+
+    /// A transaction of the pool, or one that waits for a parent.
+    fn held(&self, txid: &Txid) -> Option<VerifiedTx> {
+        self.ledger.entry(txid).map(|entry| &entry.tx).or_else(|| self.ledger.orphan(txid)).cloned()
+    }
+
+    /// Forgets what the pool dropped of its own accord, and tells users.
+    fn drop_rejected(&mut self) {
+        for (txid, reason) in self.ledger.take_dropped() {
+            self.dropped(txid, &reason);
+        }
+    }
+
+    fn dropped(&mut self, txid: Txid, reason: &Rejection) {
+        self.snowball.remove(&txid);
+        self.finality.forget(&txid);
+        self.out.notify(Event::Rejected { txid, reason: reason.to_string() });
+    }
+
+    fn raise(&mut self, alarm: Alarm) {
+        self.out.notify(Event::Alarm(alarm.clone()));
+        self.alarm.get_or_insert(alarm);
+    }
+
+    fn want_beacon(&mut self) {
+        let tip = self.ledger.tip();
+        let seed = vdf_seed(&tip.header.beacon, &tip.last_opening, tip.header.opened.saturating_add(1));
+        if seed != self.beacon.seed {
+            self.beacon = Beacon { seed, proof: None };
+            self.out.push(Command::ComputeVdf { seed, iterations: self.chain.vdf_iterations });
+        }
+    }
+
+    /// Tip, unarchived transactions and their states.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Votes, receipts and proofs of this epoch and the last.
+    pub fn finality(&self) -> &Finality {
+        &self.finality
+    }
+
+    /// Agreement on the current height.
+    pub fn tsdc(&self) -> &Tsdc {
+        &self.tsdc
+    }
+
+    /// Sampling of payments.
+    pub fn snowball(&self) -> &Snowball {
+        &self.snowball
+    }
+
+    /// Why this node signs nothing any more, if so.
+    pub fn alarm(&self) -> Option<&Alarm> {
+        self.alarm.as_ref()
+    }
+
+    /// Elements held.
+    pub fn memory(&self) -> MemoryUse {
+        let (unsigned, repeated) = self.own.len();
+        let (evidence, evidence_bodies) = self.evidence.len();
+        MemoryUse {
+            pool: self.ledger.not_final().0,
+            orphans: self.ledger.orphans(),
+            wanted: self.fetch.len() + self.awaited.len(),
+            sampling: self.snowball.held(),
+            batches: self.finality.batches_held(),
+            proposals: self.proposals.len(),
+            unsigned,
+            repeated,
+            evidence,
+            evidence_bodies,
+            waiting_events: self.out.waiting(),
+            unapplied_blocks: self.unapplied.len(),
+            peers: self.peers.len(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Collects what a step wants done, numbers the writes, and holds back what depends on one.
+
+use super::command::{Command, CommittedBlock, Event, JournalRecord, PeerId, WriteSeq};
+use super::message::Message;
+use crate::signer::SignRequest;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The commands of one step, and the events that wait for the disk.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    commands: Vec<Command>,
+    last_seq: WriteSeq,
+    flushed: WriteSeq,
+    /// Ascending by sequence number: events wait in the order in which they came about.
+    waiting: VecDeque<(WriteSeq, Event)>,
+}
+
+impl Outbox {
+    /// What to do, in order; leaves nothing.
+    pub(super) fn take(&mut self) -> Vec<Command> {
+        std::mem::take(&mut self.commands)
+    }
+
+    fn next_seq(&mut self) -> WriteSeq {
+        self.last_seq = WriteSeq(self.last_seq.0.saturating_add(1));
+        self.last_seq
+    }
+
+    pub(super) fn write(&mut self, record: JournalRecord) {
+        let seq = self.next_seq();
+        self.commands.push(Command::Write { seq, record: Box::new(record) });
+    }
+
+    pub(super) fn commit(&mut self, block: Arc<CommittedBlock>) {
+        let seq = self.next_seq();
+        self.commands.push(Command::Commit { seq, block });
+    }
+
+    pub(super) fn sign(&mut self, request: SignRequest) -> WriteSeq {
+        let seq = self.next_seq();
+        self.commands.push(Command::Sign { seq, request });
+        seq
+    }
+
+    pub(super) fn push(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+
+    pub(super) fn send(&mut self, to: PeerId, message: Message) {
+        self.commands.push(Command::Send { to, message: Arc::new(message) });
+    }
+
+    pub(super) fn broadcast(&mut self, message: Message) {
+        self.commands.push(Command::Broadcast(Arc::new(message)));
+    }
+
+    /// Tells users at once: for what promises nothing.
+    pub(super) fn notify(&mut self, event: Event) {
+        self.commands.push(Command::Notify(event));
+    }
+
+    /// Tells users as soon as every write asked for so far is synced.
+    pub(super) fn notify_when_durable(&mut self, event: Event) {
+        if self.flushed >= self.last_seq {
+            self.notify(event);
+        } else {
+            self.waiting.push_back((self.last_seq, event));
+        }
+    }
+
+    /// Every write up to `seq` is synced.
+    pub(super) fn flushed(&mut self, seq: WriteSeq) {
+        self.flushed = self.flushed.max(seq);
+        while let Some((needed, _)) = self.waiting.front() {
+            if *needed > self.flushed {
+                break;
+            }
+            if let Some((_, event)) = self.waiting.pop_front() {
+                self.notify(event);
+            }
+        }
+    }
+
+    /// Events that wait for the disk.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::hash::Txid;
+
+    fn notified(outbox: &mut Outbox) -> Vec<Txid> {
+        let events = outbox.take().into_iter().filter_map(|c| match c {
+            Command::Notify(Event::Certified(txid)) => Some(txid),
+            _ => None,
+        });
+        events.collect()
+    }
+
+    #[test]
+    fn an_event_waits_for_every_write_before_it_and_none_after() {
+        let mut outbox = Outbox::default();
+        let record = || JournalRecord::Prepares {
+            height: Default::default(),
+            block_hash: Default::default(),
+            proof: crate::types::block::PrepareProof { view: Default::default(), signatures: Vec::new() },
+        };
+        outbox.write(record());
+        outbox.write(record());
+        outbox.notify_when_durable(Event::Certified(Txid([1; 32])));
+        outbox.write(record());
+        outbox.notify_when_durable(Event::Certified(Txid([2; 32])));
+        assert_eq!(notified(&mut outbox), []);
+        outbox.flushed(WriteSeq(1));
+        assert_eq!(notified(&mut outbox), []);
+        outbox.flushed(WriteSeq(2));
+        assert_eq!(notified(&mut outbox), [Txid([1; 32])]);
+        outbox.flushed(WriteSeq(3));
+        assert_eq!(notified(&mut outbox), [Txid([2; 32])]);
+        outbox.notify_when_durable(Event::Certified(Txid([3; 32])));
+        assert_eq!(notified(&mut outbox), [Txid([3; 32])], "nothing is left to wait for");
+    }
+}

@@ -1,0 +1,104 @@
+//! The links of a replica: who is at the other end, when it was last heard, and what tip it claims.
+
+use super::command::PeerId;
+use crate::limits::LIVE_AFTER_MS;
+use crate::types::keys::PublicKey;
+use crate::types::number::{Height, TimeMs};
+use std::collections::BTreeMap;
+
+#[derive(Debug)]
+struct Peer {
+    key: Option<PublicKey>,
+    last_heard: TimeMs,
+    live: bool,
+    claimed_height: Height,
+}
+
+/// All links, by peer and by the consensus key behind them.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    peers: BTreeMap<PeerId, Peer>,
+    by_key: BTreeMap<PublicKey, PeerId>,
+}
+
+impl Peers {
+    pub(super) fn connect(&mut self, now: TimeMs, peer: PeerId, key: Option<PublicKey>) {
+        let entry = Peer { key, last_heard: now, live: key.is_some(), claimed_height: Height::ZERO };
+        self.peers.insert(peer, entry);
+        if let Some(key) = key {
+            self.by_key.insert(key, peer);
+        }
+    }
+
+    /// The key that is no longer reachable, if this was its link.
+    pub(super) fn disconnect(&mut self, peer: PeerId) -> Option<PublicKey> {
+        let key = self.peers.remove(&peer)?.key?;
+        if self.by_key.get(&key) != Some(&peer) {
+            return None;
+        }
+        self.by_key.remove(&key);
+        Some(key)
+    }
+
+    /// Notes a sign of life; the key if it counted as silent until now. `None` for an unknown peer too.
+    pub(super) fn heard(&mut self, now: TimeMs, peer: PeerId) -> Option<PublicKey> {
+        let entry = self.peers.get_mut(&peer)?;
+        entry.last_heard = now;
+        let revived = !entry.live;
+        entry.live = entry.key.is_some();
+        entry.key.filter(|_| revived)
+    }
+
+    /// Keys that have been silent for three heartbeats since they last counted as live.
+    pub(super) fn fallen_silent(&mut self, now: TimeMs) -> Vec<PublicKey> {
+        let silent = self.peers.values_mut().filter(|p| p.live && now.since(p.last_heard) > LIVE_AFTER_MS);
+        silent
+            .filter_map(|peer| {
+                peer.live = false;
+                peer.key
+            })
+            .collect()
+    }
+
+    pub(super) fn live_keys(&self) -> impl Iterator<Item = PublicKey> + '_ {
+        self.peers.values().filter(|p| p.live).filter_map(|p| p.key)
+    }
+
+    pub(super) fn contains(&self, peer: PeerId) -> bool {
+        self.peers.contains_key(&peer)
+    }
+
+    pub(super) fn key_of(&self, peer: PeerId) -> Option<PublicKey> {
+        self.peers.get(&peer)?.key
+    }
+
+    pub(super) fn of_key(&self, key: &PublicKey) -> Option<PeerId> {
+        self.by_key.get(key).copied()
+    }
+
+    pub(super) fn claims(&mut self, peer: PeerId, height: Height) {
+        if let Some(entry) = self.peers.get_mut(&peer) {
+            entry.claimed_height = height;
+        }
+    }
+
+    /// Peers that claim a tip above `height`, in order.
+    pub(super) fn above(&self, height: Height) -> impl Iterator<Item = PeerId> + '_ {
+        self.peers.iter().filter(move |(_, p)| p.claimed_height > height).map(|(id, _)| *id)
+    }
+
+    /// The peer after `last` in a fixed round of all peers.
+    pub(super) fn after(&self, last: Option<PeerId>) -> Option<PeerId> {
+        let following = last
+            .and_then(|last| self.peers.range((std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded)).next());
+        following.or_else(|| self.peers.iter().next()).map(|(id, _)| *id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.peers.keys().copied()
+    }
+}
