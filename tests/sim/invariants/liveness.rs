@@ -1,0 +1,59 @@
+//! L1 to L3: what must come true after the faults have stopped.
+
+use super::finality::Finality;
+use super::nodes::Nodes;
+use super::replay::Replay;
+use super::report::Report;
+use std::collections::{BTreeMap, BTreeSet};
+use timed::types::hash::Txid;
+use timed::types::transaction::OutPoint;
+
+/// L1: every node committed at least `least` blocks since it stood at the height in `since`.
+pub fn check_progress(nodes: &Nodes, since: &BTreeMap<usize, u64>, least: u64, report: &mut Report) {
+    for (node, from) in since {
+        let now = nodes.height(*node);
+        report.expect("L1", now >= from + least, || format!("node {node} went from height {from} to {now} only"));
+    }
+}
+
+/// Whether everything `txid` spends is there for it: archived and unspent, or made by a final transaction.
+fn is_spendable(txid: &Txid, replay: &Replay, finality: &Finality) -> bool {
+    let Some(body) = finality.spends().body(txid) else { return false };
+    body.inputs.iter().all(|input| {
+        let is_archived = replay.output(input).is_some() && !replay.registry().binds(input);
+        let maker = finality.spends().body(&input.txid);
+        let is_made = maker.is_some_and(|body| (input.index as usize) < body.outputs.len());
+        is_archived || is_made && finality.is_final(&input.txid) && replay.archived_at(&input.txid).is_none()
+    })
+}
+
+/// L2 for user transactions, and L3 for probes: each without a rival that could be made final is final or archived.
+pub fn check_final(
+    invariant: &'static str,
+    txids: &BTreeSet<Txid>,
+    replay: &Replay,
+    finality: &Finality,
+    report: &mut Report,
+) {
+    for txid in txids {
+        let is_done = replay.archived_at(txid).is_some() || finality.is_final(txid);
+        let mut rivals = finality.spends().rivals(txid);
+        let is_excused = match invariant {
+            "L2" => rivals.next().is_some(),
+            _ => rivals.any(|rival| finality.is_final(rival)),
+        };
+        let is_due = !is_done && !is_excused && is_spendable(txid, replay, finality);
+        report.expect(invariant, !is_due, || format!("{txid:?} is valid and not final"));
+    }
+}
+
+/// L3: outputs that several transactions spend, none of which is archived or possibly final: by the rules free again
+/// once the epoch has closed. The world spends each anew and asks whether that becomes final.
+pub fn free_again(replay: &Replay, finality: &Finality) -> Vec<OutPoint> {
+    let contested = finality.spends().contested().iter();
+    let is_free = |outpoint: &&OutPoint| {
+        let spender = finality.possible_spender(outpoint).filter(|txid| replay.archived_at(txid).is_none());
+        replay.output(outpoint).is_some() && spender.is_none()
+    };
+    contested.filter(is_free).copied().collect()
+}

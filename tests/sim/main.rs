@@ -1,0 +1,25 @@
+//! The deterministic simulator: the production replica, signer and journal in a world of delay, loss, crashes, broken
+//! disks, wrong clocks and Byzantine masternodes, judged by an oracle that shares no predicate with them.
+//!
+//! `cargo test --release --test sim` runs a few hundred seeds and every named scenario;
+//! `cargo test --release --test sim -- --ignored` runs 10,000 seeds; `SIM_FIRST_SEED` and `SIM_SEEDS` choose others.
+//! `SIM_SEED=7 cargo test --release --test sim one_seed -- --nocapture` replays one with a trace.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod byzantine;
+mod control;
+mod disk;
+mod faults;
+mod invariants;
+mod judge;
+mod load;
+mod network;
+mod node;
+mod oracle;
+mod report;
+mod rng;
+mod scenarios;
+mod seeds;
+mod trace;
+mod world;

@@ -1,0 +1,200 @@
+//! Seeds: what one stands for, from its first fault to the proof that the world recovered, and many of them on all cores.
+
+use crate::faults::Plan;
+use crate::report::{Counts, Outcome};
+use crate::world::World;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// New blocks that every honest node has to see once faults have stopped (L1).
+const NEW_BLOCKS: u64 = 10;
+/// How long the world has for each promise of liveness, in its own milliseconds.
+const PATIENCE_MS: u64 = 240_000;
+/// How often users hand in again what is not final.
+const AGAIN_MS: u64 = 2_000;
+
+/// Runs the world of one seed.
+pub fn run(seed: u64, is_printed: bool) -> Outcome {
+    let plan = Plan::draw(seed);
+    if is_printed {
+        println!("{plan:#?}");
+    }
+    let mut world = World::new(plan, is_printed);
+    let fault_ms = world.plan.fault_ms;
+    // The longest fault outlasts the phase: everything down for an hour.
+    world.run_until(fault_ms, |_| false);
+    recover(&mut world);
+    finish(world)
+}
+
+/// What is left of a world.
+pub fn finish(mut world: World) -> Outcome {
+    world.oracle.finish();
+    let counts = world.finish();
+    let mut failures = std::mem::take(&mut world.failures);
+    failures.extend(world.oracle.violations().iter().map(|v| format!("{} at {}: {}", v.invariant, v.now_ms, v.text)));
+    Outcome { seed: world.plan.seed, counts, failures, trace: world.trace.hash() }
+}
+
+/// Stops the faults and holds the world to what it promises then: L1, L2, L3.
+pub fn recover(world: &mut World) {
+    if world.has_failed() {
+        return;
+    }
+    world.heal();
+    world.stop_users();
+    for check in [check_blocks, check_payments, check_contested] {
+        if world.has_failed() || world.counts.waits_for_operators > 0 {
+            return;
+        }
+        check(world);
+    }
+}
+
+/// Whether a third of the weight or more is Byzantine or has lost what it signed at this height or in this epoch: then the
+/// height waits for what operators agree on, and nothing but safety is promised.
+fn needs_operators(world: &World) -> bool {
+    let height = world.highest() + 1;
+    let Some(any) = world.honest().into_iter().find_map(|node| world.replica(node)) else { return false };
+    let set = any.ledger().tip().validators.clone();
+    let epoch = any.epoch().get();
+    let silent = world.nodes.iter().enumerate().filter(|(node, n)| {
+        let is_byzantine = world.byzantine.contains_key(node);
+        n.key.is_some() && (is_byzantine || n.silent_below.0 > height || n.silent_below.1 > epoch)
+    });
+    let weight: u64 = silent.map(|(_, n)| n.key.as_ref().map_or(0, |k| set.weight(&k.public_key()).get())).sum();
+    weight * 3 > set.total().get()
+}
+
+/// L1.
+fn check_blocks(world: &mut World) {
+    // A clock that was ahead may have brought a block of a slot that is still to come.
+    let spec = &world.shared.chain;
+    let ahead = world.honest().into_iter().filter_map(|node| world.replica(node)).map(|r| r.ledger().tip().header.slot);
+    let start = ahead.map(|slot| spec.slot_start(slot).0).max().unwrap_or(0).saturating_sub(world.now);
+    let goal = world.highest() + NEW_BLOCKS;
+    if !world.run_until(start + PATIENCE_MS, |world| world.lowest() >= goal) && !world.has_failed() {
+        if needs_operators(world) {
+            world.counts.waits_for_operators = 1;
+            return;
+        }
+        let heights: Vec<u64> = world.honest().into_iter().map(|node| world.height(node)).collect();
+        world.failures.push(format!("L1: not {NEW_BLOCKS} new blocks: heights {heights:?}, wanted {goal}"));
+    }
+}
+
+/// L2.
+fn check_payments(world: &mut World) {
+    let end = world.now + PATIENCE_MS;
+    let is_done = |world: &World| {
+        let plain = world.load.submitted.iter().filter(|(_, s)| s.kind == crate::load::Kind::Plain);
+        let honest = world.honest();
+        plain.into_iter().all(|(txid, _)| honest.iter().all(|node| world.is_final_at(*node, txid)))
+    };
+    while !world.has_failed() && !is_done(world) {
+        if world.now >= end {
+            let unfinished = world.load.unfinished();
+            world.failures.push(format!("L2: never final anywhere: {unfinished:?}, or not final everywhere"));
+            return;
+        }
+        world.hand_in_again();
+        world.run_until(AGAIN_MS, is_done);
+    }
+    if !world.has_failed() {
+        world.oracle.check_submitted_final();
+    }
+}
+
+/// L3. A coin with rival spenders is sampled until a side has `beta` polls in a row: who stays silent or lies in polls
+/// can put that off for as long as he likes (the fallback is for payments without a rival), so nobody does any more.
+fn check_contested(world: &mut World) {
+    world.calm_byzantine();
+    let spec = world.shared.chain.clone();
+    let epoch_ms = spec.slot_ms * (spec.epoch_slots + 1);
+    world.run_until(epoch_ms, |world| world.load.free_again().is_empty());
+    let end = world.now + PATIENCE_MS;
+    while !world.has_failed() && world.spend_again() > 0 {
+        if world.now >= end {
+            let stuck = world.load.free_again();
+            world.failures.push(format!("L3: neither spent nor spendable: {stuck:?}"));
+            return;
+        }
+        world.run_until(2 * epoch_ms, |world| world.load.free_again().is_empty());
+    }
+}
+
+/// Runs these seeds on all cores; prints counts; panics with the failures, if any.
+pub fn run_all(first: u64, count: u64) {
+    let begin = Instant::now();
+    let next = AtomicU64::new(first);
+    let total = Mutex::new((Counts::default(), Vec::<String>::new()));
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        return;
+                    }
+                    let outcome = run_caught(seed);
+                    let mut total = total.lock().unwrap();
+                    total.0 += outcome.counts;
+                    if !outcome.failures.is_empty() {
+                        println!("{}", outcome.describe());
+                        total.1.push(outcome.describe());
+                    }
+                }
+            });
+        }
+    });
+    let (counts, failures) = total.into_inner().unwrap();
+    println!("{counts}");
+    println!("{:.1} s on {cores} cores", begin.elapsed().as_secs_f64());
+    assert!(failures.is_empty(), "{} of {count} seeds failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A panic is a failure of its seed, not of the run.
+fn run_caught(seed: u64) -> Outcome {
+    std::panic::catch_unwind(|| run(seed, false)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let failures = vec![format!("panic: {}", text.unwrap_or_default())];
+        Outcome { seed, counts: Counts::default(), failures, trace: 0 }
+    })
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+#[test]
+fn a_few_hundred_seeds() {
+    run_all(from_environment("SIM_FIRST_SEED").unwrap_or(1), from_environment("SIM_SEEDS").unwrap_or(300));
+}
+
+#[test]
+#[ignore = "takes most of an hour"]
+fn ten_thousand_seeds() {
+    run_all(from_environment("SIM_FIRST_SEED").unwrap_or(1_000_000), from_environment("SIM_SEEDS").unwrap_or(10_000));
+}
+
+/// Does nothing unless `SIM_SEED` names a seed.
+#[test]
+fn one_seed() {
+    if let Some(seed) = from_environment("SIM_SEED") {
+        let outcome = run(seed, true);
+        println!("{}\ntrace {:016x}", outcome.counts, outcome.trace);
+        assert!(outcome.failures.is_empty(), "{}", outcome.describe());
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in [3, 14, 15] {
+        let (one, other) = (run(seed, false), run(seed, false));
+        assert_eq!(one.trace, other.trace, "seed {seed}");
+        assert_ne!(one.trace, run(seed + 100, false).trace);
+    }
+}
