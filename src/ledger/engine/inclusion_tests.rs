@@ -123,6 +123,23 @@ fn the_first_ancestor_left_out_is_named() {
     assert_eq!(ledger.left_out(late, &ids(&chain), 0), None);
 }
 
+#[test]
+fn of_two_final_registrations_of_a_key_the_lower_txid_is_valid_in_whatever_order_they_came() {
+    let world = World::default();
+    let mut both = [0, 8].map(|i| world.verified(world.registration(&[world.coin(i)], 20)));
+    both.sort_by_key(|tx| tx.txid());
+    for order in [[0, 1], [1, 0]] {
+        let mut ledger = ledger_of(&world);
+        both.iter().for_each(|tx| ledger.set_certified(NOW, tx.clone()));
+        for i in order {
+            ledger.set_final(NOW, &both[i].txid());
+            check_pool(&ledger);
+        }
+        let valid = both.iter().map(|tx| ledger.entry(&tx.txid()).unwrap().valid);
+        assert_eq!(valid.collect::<Vec<_>>(), [true, false], "{order:?}");
+    }
+}
+
 /// What a random history does to one of its transactions.
 #[derive(Clone, Copy, Debug)]
 enum Step {

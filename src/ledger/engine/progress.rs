@@ -68,8 +68,9 @@ impl Ledger {
             }
         }
         if let Payload::Register(register) = &tx.body().payload {
-            let others: Vec<Txid> = self.pool.registrations(&register.consensus_key).collect();
-            others.iter().filter(|other| *other != txid).for_each(|other| self.judge_again(now, other));
+            // This one too: of two that became final, the one with the lower txid is the one that holds the key.
+            let all: Vec<Txid> = self.pool.registrations(&register.consensus_key).collect();
+            all.iter().for_each(|registration| self.judge_again(now, registration));
         }
         self.judge_children_again(now, txid);
         self.orphans.take_children(txid)
