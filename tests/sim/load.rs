@@ -251,10 +251,15 @@ impl Load {
         submissions.into_iter().map(|(tx, node)| self.hand_in(*node, tx, Kind::Rival)).collect()
     }
 
-    /// A new spend of a contested coin, which was free.
+    /// A new spend of a contested coin, which was free; together with the richest of the wallet, so that it can pay
+    /// the fee however small it is.
     pub fn spend_again(&mut self, rng: &mut Rng, outpoint: OutPoint) -> Option<Transaction> {
-        let coin = *self.contested.get(&outpoint)?;
-        let tx = self.pay(rng, &[(outpoint, coin)])?;
+        let mut spent = vec![(outpoint, *self.contested.get(&outpoint)?)];
+        if spent[0].1.value < self.fee(1, 2, 0) + 1_000 + self.chain.min_output.get() {
+            let richest = *self.coins.iter().max_by_key(|(_, coin)| coin.value)?.0;
+            spent.extend(self.coins.remove_entry(&richest));
+        }
+        let tx = self.pay(rng, &spent)?;
         self.hand_in(usize::MAX, tx.clone(), Kind::Rival);
         Some(tx)
     }

@@ -25,7 +25,7 @@ use timed::types::evidence::Evidence;
 use timed::types::hash::{BlockHash, Txid};
 use timed::types::keys::PublicKey;
 use timed::types::number::{Height, View};
-use timed::types::transaction::{OutPoint, Transaction};
+use timed::types::transaction::{OutPoint, Transaction, TxBody};
 use timed::types::vote::VoteBatch;
 
 /// What somebody puts on a wire, Byzantine or not, whether it arrives or is lost.
@@ -376,6 +376,11 @@ impl Oracle {
     /// Byzantine masternodes heard to sign two blocks for one step (height), and those heard to vote for rivals (epoch).
     pub fn double_signers(&self) -> (&BTreeMap<PublicKey, u64>, &BTreeMap<PublicKey, u64>) {
         (self.signing.double_signers(), self.finality.double_voters())
+    }
+
+    /// Whether what the transaction asks of the registry of the chain can still be done.
+    pub fn has_ground(&self, body: &TxBody) -> bool {
+        liveness::has_ground(body, self.replay.registry())
     }
 
     /// Whether the masternode with this key is marked as punished in the registry of the chain.

@@ -457,7 +457,10 @@ impl World {
         let (key_a, key_b) = (key_of(a), key_of(b));
         self.trace.note(self.now, a, 3, b as u64, || format!("connected to {b}"));
         self.feed(a, vec![Input::Connected { peer: at_a, key: key_b }]);
-        self.feed(b, vec![Input::Connected { peer: at_b, key: key_a }]);
+        // The one may have crashed at this very input, and the link with it.
+        if self.network.name(b, a) == Some(at_b) {
+            self.feed(b, vec![Input::Connected { peer: at_b, key: key_a }]);
+        }
     }
 
     fn disconnect(&mut self, a: usize, b: usize) {

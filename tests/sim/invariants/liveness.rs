@@ -2,11 +2,12 @@
 
 use super::finality::Finality;
 use super::nodes::Nodes;
+use super::registry::{Registry, Standing};
 use super::replay::Replay;
 use super::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 use timed::types::hash::Txid;
-use timed::types::transaction::OutPoint;
+use timed::types::transaction::{OutPoint, Payload, TxBody};
 
 /// L1: every node committed at least `least` blocks since it stood at the height in `since`.
 pub fn check_progress(nodes: &Nodes, since: &BTreeMap<usize, u64>, least: u64, report: &mut Report) {
@@ -16,15 +17,29 @@ pub fn check_progress(nodes: &Nodes, since: &BTreeMap<usize, u64>, least: u64, r
     }
 }
 
-/// Whether everything `txid` spends is there for it: archived and unspent, or made by a final transaction.
-fn is_spendable(txid: &Txid, replay: &Replay, finality: &Finality) -> bool {
+/// Whether everything `txid` needs is there: what it spends archived and unspent, or made by a final transaction.
+fn is_valid(txid: &Txid, replay: &Replay, finality: &Finality) -> bool {
     let Some(body) = finality.spends().body(txid) else { return false };
-    body.inputs.iter().all(|input| {
-        let is_archived = replay.output(input).is_some() && !replay.registry().binds(input);
-        let maker = finality.spends().body(&input.txid);
-        let is_made = maker.is_some_and(|body| (input.index as usize) < body.outputs.len());
-        is_archived || is_made && finality.is_final(&input.txid) && replay.archived_at(&input.txid).is_none()
-    })
+    has_ground(body, replay.registry())
+        && body.inputs.iter().all(|input| {
+            let is_archived = replay.output(input).is_some() && !replay.registry().binds(input);
+            let maker = finality.spends().body(&input.txid);
+            let is_made = maker.is_some_and(|body| (input.index as usize) < body.outputs.len());
+            is_archived || is_made && finality.is_final(&input.txid) && replay.archived_at(&input.txid).is_none()
+        })
+}
+
+/// Whether what `body` asks of the registry can still be done: masternodes leave, and what is asked of one that is gone
+/// is no longer valid.
+pub fn has_ground(body: &TxBody, registry: &Registry) -> bool {
+    match &body.payload {
+        Payload::Transfer | Payload::Coinbase { .. } => true,
+        Payload::Register(register) => registry.records().iter().all(|r| r.key != register.consensus_key),
+        Payload::Update(update) => registry.get(&update.masternode).is_some(),
+        Payload::Unregister { masternode } => {
+            registry.get(masternode).is_some_and(|r| matches!(r.standing, Standing::Queued | Standing::Active))
+        }
+    }
 }
 
 /// L2 for user transactions, and L3 for probes: each without a rival that could be made final is final or archived.
@@ -42,7 +57,7 @@ pub fn check_final(
             "L2" => rivals.next().is_some(),
             _ => rivals.any(|rival| finality.is_final(rival)),
         };
-        let is_due = !is_done && !is_excused && is_spendable(txid, replay, finality);
+        let is_due = !is_done && !is_excused && is_valid(txid, replay, finality);
         report.expect(invariant, !is_due, || format!("{txid:?} is valid and not final"));
     }
 }
