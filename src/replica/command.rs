@@ -137,7 +137,12 @@ pub enum Event {
         reason: String,
     },
     /// Votes of a quorum.
-    Certified(Txid),
+    Certified {
+        /// The payment.
+        txid: Txid,
+        /// The epoch whose set signed. It may have closed when this is told.
+        epoch: Epoch,
+    },
     /// Receipts of a quorum: final in this epoch.
     Finalized {
         /// The payment.
@@ -199,7 +204,8 @@ pub enum Command {
     },
     /// Apply to the store a block that the journal has already: after a restart.
     Apply(Arc<CommittedBlock>),
-    /// Append the block to the journal and apply it to the store.
+    /// Append the block to the journal and, once that is synced, apply it to the store: a store that is ahead of its
+    /// journal would let what is written next stand behind a block that a crash can still take back.
     Commit {
         /// Its number.
         seq: WriteSeq,

@@ -93,9 +93,13 @@ mod tests {
     use super::*;
     use crate::types::hash::Txid;
 
+    fn certified(n: u8) -> Event {
+        Event::Certified { txid: Txid([n; 32]), epoch: Default::default() }
+    }
+
     fn notified(outbox: &mut Outbox) -> Vec<Txid> {
         let events = outbox.take().into_iter().filter_map(|c| match c {
-            Command::Notify(Event::Certified(txid)) => Some(txid),
+            Command::Notify(Event::Certified { txid, .. }) => Some(txid),
             _ => None,
         });
         events.collect()
@@ -111,9 +115,9 @@ mod tests {
         };
         outbox.write(record());
         outbox.write(record());
-        outbox.notify_when_durable(Event::Certified(Txid([1; 32])));
+        outbox.notify_when_durable(certified(1));
         outbox.write(record());
-        outbox.notify_when_durable(Event::Certified(Txid([2; 32])));
+        outbox.notify_when_durable(certified(2));
         assert_eq!(notified(&mut outbox), []);
         outbox.flushed(WriteSeq(1));
         assert_eq!(notified(&mut outbox), []);
@@ -121,7 +125,7 @@ mod tests {
         assert_eq!(notified(&mut outbox), [Txid([1; 32])]);
         outbox.flushed(WriteSeq(3));
         assert_eq!(notified(&mut outbox), [Txid([2; 32])]);
-        outbox.notify_when_durable(Event::Certified(Txid([3; 32])));
+        outbox.notify_when_durable(certified(3));
         assert_eq!(notified(&mut outbox), [Txid([3; 32])], "nothing is left to wait for");
     }
 }

@@ -349,7 +349,8 @@ impl Replica {
         for batch in self.finality.certificate_batches(&txid) {
             self.journal_batch(&batch);
         }
-        self.out.notify_when_durable(Event::Certified(txid));
+        let epoch = self.finality.epoch();
+        self.out.notify_when_durable(Event::Certified { txid, epoch });
         if self.member().is_some() {
             self.own.queue(FinalityKind::Receipt, txid);
         }

@@ -32,12 +32,12 @@ fn s2_a_certificate_is_told_without_a_quorum() {
     let mut history = History::new();
     let txid = Txid([1; 32]);
     history.sign(&[0, 3], Vote, 0, &[txid]);
-    history.oracle.tell(0, 0, &Told::Certified(txid));
+    history.oracle.tell(0, 0, &Told::Certified(txid, 0));
     assert_eq!(history.fired(), only("S2"));
 
     let mut history = History::new();
     history.sign(&[0, 1, 3], Vote, 0, &[txid]);
-    history.oracle.tell(0, 0, &Told::Certified(txid));
+    history.oracle.tell(0, 0, &Told::Certified(txid, 0));
     assert_eq!(history.fired(), BTreeSet::new());
 }
 
@@ -71,7 +71,7 @@ fn s2_forged_votes_do_not_count() {
     let mut forged = history.batch(2, Vote, 0, &[txid]);
     forged.signature = Signature([3; 64]);
     history.oracle.hear(0, Heard::Votes(&forged));
-    history.oracle.tell(0, 0, &Told::Certified(txid));
+    history.oracle.tell(0, 0, &Told::Certified(txid, 0));
     assert_eq!(history.fired(), only("S2"));
 }
 

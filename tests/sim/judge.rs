@@ -69,7 +69,7 @@ pub fn tell(oracle: &mut Oracle, now: u64, node: usize, event: &Event) {
     let told = match event {
         Event::Admitted(_) => return,
         Event::Rejected { txid, .. } => Told::Rejected(*txid),
-        Event::Certified(txid) => Told::Certified(*txid),
+        Event::Certified { txid, epoch } => Told::Certified(*txid, epoch.get()),
         Event::Finalized { txid, epoch } => Told::Finalized(*txid, epoch.get()),
         Event::BlockCommitted { height, hash, txids } => {
             Told::Committed { height: height.get(), hash: *hash, txids: txids.clone() }

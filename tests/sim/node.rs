@@ -1,7 +1,8 @@
 //! One node: the production replica and signer, and around them the shell's part as the daemon plays it.
 //!
-//! Commands run in order. What was appended is synced as one: both files up to a position, then the signatures that
-//! the signer releases, then the word that the writes are on disk.
+//! Commands run in order. What was appended is synced as one: first the journal, then `votes.log`, of which nothing is
+//! written before (a recorded lock always has its block and its proof on disk); then the signatures that the signer
+//! releases, then the word that the writes are on disk, and the store takes in the blocks among them.
 
 use crate::disk::{Disk, Tear};
 use crate::invariants::recovery::Durable;
@@ -35,7 +36,7 @@ pub enum Effect {
     Vdf(Hash, u64),
     /// A block is final here.
     Committed(Arc<CommittedBlock>),
-    /// A block that the journal had is in the store too.
+    /// A block that the journal has, synced, is in the store too.
     Applied(Height),
     /// A signature came out of the signer; again after a restart?
     Signed(SignedMessage, bool),
@@ -51,14 +52,20 @@ pub enum Down {
 }
 
 /// What is on its way to the disk.
-#[derive(Clone, Copy)]
 struct Syncing {
     seq: WriteSeq,
     signed: u64,
-    votes_len: usize,
     /// The last segment and its length; all earlier segments are covered.
     segment: Option<(u64, usize)>,
     journal: u64,
+    /// What is to be written to `votes.log` once the journal is synced; `None` when that is done.
+    votes: Option<Vec<VotesWrite>>,
+}
+
+/// A write to `votes.log`.
+enum VotesWrite {
+    Append(Vec<u8>),
+    Replace(Vec<u8>),
 }
 
 /// A node that runs.
@@ -69,6 +76,8 @@ pub struct Running {
     journal: Journal,
     written: WriteSeq,
     signed: u64,
+    /// Waits for the journal to be synced.
+    unwritten_votes: Vec<VotesWrite>,
     syncing: Option<Syncing>,
     /// Up to where everything was synced and released: writes, and records of the signer.
     done: (WriteSeq, u64),
@@ -77,6 +86,8 @@ pub struct Running {
     /// Seed of the delay function it waits for.
     pub vdf: Option<Hash>,
     inbox: VecDeque<Input>,
+    /// Blocks that wait for their record in the journal to be synced: the store is never ahead of it.
+    unstored: VecDeque<(WriteSeq, Arc<CommittedBlock>)>,
     /// A sync will fail.
     pub sync_fails: bool,
 }
@@ -185,11 +196,13 @@ impl Node {
             journal: contents.journal,
             written: WriteSeq::default(),
             signed: 0,
+            unwritten_votes: Vec::new(),
             syncing: None,
             done: (WriteSeq::default(), 0),
             wake_at: None,
             vdf: None,
             inbox: VecDeque::new(),
+            unstored: VecDeque::new(),
             sync_fails: false,
         });
         if let Some(before) = epoch.previous() {
@@ -268,14 +281,16 @@ impl Node {
                 if block.changes.closed_epoch.is_some() {
                     self.disk.end_segment(block.changes.height.get());
                 }
-                self.store.apply(&block).map_err(|_| Down::Disk)?;
+                if let Some(running) = &mut self.running {
+                    running.unstored.push_back((seq, block.clone()));
+                }
                 effects.push(Effect::Committed(block));
             }
             Command::Apply(block) => {
                 self.store.apply(&block).map_err(|_| Down::Disk)?;
                 effects.push(Effect::Applied(block.changes.height));
             }
-            Command::Sign { seq, request } => self.sign(rng, seq, request)?,
+            Command::Sign { seq, request } => self.sign(seq, request),
             Command::SignerBlock { txids, closed } => self.signer_block(&txids, closed),
             Command::Send { to, message } => effects.push(Effect::Send(to, message)),
             Command::Broadcast(message) => effects.push(Effect::Broadcast(message)),
@@ -305,22 +320,33 @@ impl Node {
         Ok(())
     }
 
-    fn sign(&mut self, rng: &mut Rng, seq: WriteSeq, request: SignRequest) -> Result<(), Down> {
-        let Some(running) = &mut self.running else { return Ok(()) };
+    fn sign(&mut self, seq: WriteSeq, request: SignRequest) {
+        let Some(running) = &mut self.running else { return };
         running.written = seq;
-        let Some(signer) = &mut running.signer else { return Ok(()) };
+        let Some(signer) = &mut running.signer else { return };
         match signer.request(request.clone()) {
             Ok(appended) => {
                 running.signed = running.signed.max(appended.seq);
-                let fits = self.disk.reserve(appended.bytes.len());
-                let file = self.disk.votes.get_or_insert_default();
-                if !fits {
-                    file.append_part(rng, &appended.bytes);
-                    return Err(Down::Disk);
-                }
-                file.append(&appended.bytes);
+                running.unwritten_votes.push(VotesWrite::Append(appended.bytes));
             }
             Err(reason) => running.inbox.push_back(Input::Refused { request, reason }),
+        }
+    }
+
+    fn write_votes(&mut self, rng: &mut Rng, writes: Vec<VotesWrite>) -> Result<(), Down> {
+        for write in writes {
+            match write {
+                VotesWrite::Append(bytes) => {
+                    let fits = self.disk.reserve(bytes.len());
+                    let file = self.disk.votes.get_or_insert_default();
+                    if !fits {
+                        file.append_part(rng, &bytes);
+                        return Err(Down::Disk);
+                    }
+                    file.append(&bytes);
+                }
+                VotesWrite::Replace(bytes) => self.disk.votes.get_or_insert_default().replace(bytes),
+            }
         }
         Ok(())
     }
@@ -330,11 +356,10 @@ impl Node {
         signer.archived(txids);
         if let Some(epoch) = closed
             && let Some(rewritten) = signer.epoch_closed(epoch)
+            && let Some(running) = &mut self.running
         {
-            self.disk.votes.get_or_insert_default().replace(rewritten.bytes);
-            if let Some(running) = &mut self.running {
-                running.signed = running.signed.max(rewritten.seq);
-            }
+            running.signed = running.signed.max(rewritten.seq);
+            running.unwritten_votes.push(VotesWrite::Replace(rewritten.bytes));
         }
     }
 
@@ -350,43 +375,68 @@ impl Node {
             return false;
         }
         let last = self.disk.segments.last().map(|(first, file)| (*first, file.len()));
-        let votes_len = self.disk.votes.as_ref().map_or(0, |file| file.len());
         running.syncing = Some(Syncing {
             seq: running.written,
             signed: running.signed,
-            votes_len,
             segment: last,
             journal: running.journal.next_sequence() - 1,
+            votes: Some(std::mem::take(&mut running.unwritten_votes)),
         });
         true
     }
 
-    /// The sync under way is done.
+    /// A sync is done: that of the journal, after which that of `votes.log` starts, or that one, after which everything
+    /// it covers may be told. Returns whether another one is under way.
     pub fn synced(
         &mut self,
         shared: &Shared,
         rng: &mut Rng,
         now: u64,
         effects: &mut Vec<Effect>,
-    ) -> Result<Result<(), Down>, String> {
-        let Some(running) = &mut self.running else { return Ok(Ok(())) };
-        let Some(syncing) = running.syncing.take() else { return Ok(Ok(())) };
+    ) -> Result<Result<bool, Down>, String> {
+        let Some(running) = &mut self.running else { return Ok(Ok(false)) };
+        let Some(mut syncing) = running.syncing.take() else { return Ok(Ok(false)) };
         if running.sync_fails {
             if let Some(signer) = &mut running.signer {
                 signer.flush_failed();
             }
             return Ok(Err(Down::Disk));
         }
-        if let Some(votes) = &mut self.disk.votes {
-            votes.sync(syncing.votes_len);
-        }
-        if let Some((last, len)) = syncing.segment {
-            for (first, file) in self.disk.segments.iter_mut().filter(|(first, _)| *first <= last) {
-                file.sync(if *first == last { len } else { file.len() });
+        if let Some(votes) = syncing.votes.take() {
+            if let Some((last, len)) = syncing.segment {
+                for (first, file) in self.disk.segments.iter_mut().filter(|(first, _)| *first <= last) {
+                    file.sync(if *first == last { len } else { file.len() });
+                }
             }
+            running.journal.synced(syncing.journal);
+            if !votes.is_empty() {
+                running.syncing = Some(syncing);
+                return Ok(self.write_votes(rng, votes).map(|()| true));
+            }
+        } else if let Some(votes) = &mut self.disk.votes {
+            // Nothing is written to it while this sync is under way.
+            votes.sync(votes.len());
         }
-        running.journal.synced(syncing.journal);
+        self.finish_sync(shared, rng, now, &syncing, effects).map(|fed| fed.map(|()| false))
+    }
+
+    /// Everything that `syncing` covers is on disk.
+    fn finish_sync(
+        &mut self,
+        shared: &Shared,
+        rng: &mut Rng,
+        now: u64,
+        syncing: &Syncing,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Result<(), Down>, String> {
+        let Some(running) = &mut self.running else { return Ok(Ok(())) };
         running.done = (syncing.seq, syncing.signed);
+        while let Some((_, block)) = running.unstored.pop_front_if(|(seq, _)| *seq <= syncing.seq) {
+            if self.store.apply(&block).is_err() {
+                return Ok(Err(Down::Disk));
+            }
+            effects.push(Effect::Applied(block.changes.height));
+        }
         let released = running.signer.as_mut().map(|signer| signer.flushed(syncing.signed)).unwrap_or_default();
         let mut inputs = release(shared, released, false, effects)?;
         inputs.push(Input::Flushed(syncing.seq));

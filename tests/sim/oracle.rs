@@ -283,10 +283,9 @@ impl Oracle {
     /// An honest node tells its users something.
     pub fn tell(&mut self, now_ms: u64, node: usize, told: &Told) {
         self.report.now_ms = now_ms;
-        let epoch = self.replay.epoch_after(self.nodes.height(node)).unwrap_or(0);
-        match told {
-            Told::Certified(txid) => self.finality.announce(*txid, Announced::Certified { node, epoch }),
-            Told::Finalized(txid, epoch) => self.finality.announce(*txid, Announced::Final { node, epoch: *epoch }),
+        match *told {
+            Told::Certified(txid, epoch) => self.finality.announce(txid, Announced::Certified { node, epoch }),
+            Told::Finalized(txid, epoch) => self.finality.announce(txid, Announced::Final { node, epoch }),
             _ => {}
         }
         self.nodes.tell(node, told, &self.replay, &mut self.report);

@@ -520,11 +520,8 @@ impl World {
         for effect in effects {
             self.effect(node, effect);
         }
-        let run = self.nodes[node].run;
         if self.nodes[node].start_sync() {
-            let (low, high) = self.plan.sync_ms;
-            let at = self.now + self.chances.times.range(low, high);
-            self.schedule(at, Happening::Synced { node, run });
+            self.plan_sync(node);
         }
         self.plan_tick(node);
         if self.is_honest(node)
@@ -536,6 +533,12 @@ impl World {
                 judge::measure(&mut self.oracle, self.now, node, &running.replica, self.nodes.len());
             }
         }
+    }
+
+    fn plan_sync(&mut self, node: usize) {
+        let (low, high) = self.plan.sync_ms;
+        let (at, run) = (self.now + self.chances.times.range(low, high), self.nodes[node].run);
+        self.schedule(at, Happening::Synced { node, run });
     }
 
     fn plan_tick(&mut self, node: usize) {
@@ -584,16 +587,15 @@ impl World {
                 });
                 if is_honest {
                     judge::commit(&mut self.oracle, self.now, node, &block);
-                    self.count_block(node, &block.block);
+                    self.count_block(&block.block);
                     block.changes.txids.iter().for_each(|txid| self.load.became_final(txid));
                 }
-                let (low, high) = self.plan.store_ms;
-                let at = self.now + self.chances.times.range(low, high);
-                self.schedule(at, Happening::Stored { node, run: self.nodes[node].run, height });
             }
             Effect::Applied(height) => {
                 let run = self.nodes[node].run;
-                self.schedule(self.now + self.plan.store_ms.0, Happening::Stored { node, run, height });
+                let (low, high) = self.plan.store_ms;
+                let at = self.now + self.chances.times.range(low, high);
+                self.schedule(at, Happening::Stored { node, run, height });
             }
             Effect::Signed(message, again) => {
                 if is_honest {
@@ -603,14 +605,13 @@ impl World {
         }
     }
 
-    fn count_block(&mut self, node: usize, block: &timed::types::block::Block) {
+    fn count_block(&mut self, block: &timed::types::block::Block) {
         let height = block.header.height.get();
         if height > self.counts.blocks {
             self.counts.blocks = height;
             self.counts.evidence += block.evidence.len() as u64;
             self.counts.epochs = block.header.opened / self.plan.spec.epoch_slots;
         }
-        let _whose = node;
     }
 
     fn told(&mut self, node: usize, event: &Event) {
@@ -640,7 +641,12 @@ impl World {
         self.trace.note(self.now, node, 8, 0, String::new);
         let result = self.nodes[node].synced(&self.shared, &mut self.chances.disk, self.now, &mut effects);
         match result {
-            Ok(result) => self.settle(node, effects, result),
+            Ok(result) => {
+                if result == Ok(true) {
+                    self.plan_sync(node);
+                }
+                self.settle(node, effects, result.map(drop));
+            }
             Err(reason) => self.failures.push(format!("node {node} signed what does not verify: {reason}")),
         }
     }

@@ -9,8 +9,8 @@ use timed::types::hash::{BlockHash, Txid};
 /// What a node tells a user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Told {
-    /// Votes of a quorum.
-    Certified(Txid),
+    /// Votes of a quorum in this epoch.
+    Certified(Txid, u64),
     /// Receipts of a quorum in this epoch.
     Finalized(Txid, u64),
     /// Refused or dropped.
@@ -90,7 +90,7 @@ impl Nodes {
     pub fn tell(&mut self, index: usize, told: &Told, replay: &Replay, report: &mut Report) {
         let node = self.0.entry(index).or_default();
         match told {
-            Told::Certified(_) => {}
+            Told::Certified(..) => {}
             Told::Finalized(txid, epoch) => {
                 if replay.archived_at(txid).is_none_or(|at| at > node.height) {
                     node.told_finals.insert(*txid, *epoch);
