@@ -24,8 +24,14 @@ pub fn whole(rows: &[Row]) -> String {
     format!("{HEAD}\n{}\n\n{caught} of {} caught, {} minutes", lines.join("\n"), rows.len(), seconds / 60)
 }
 
-/// The invariant and the beginning of what it says, fit for a cell.
+/// The invariant and the beginning of what it says, without the time, fit for a cell.
 fn short(text: &str) -> String {
+    let text = match (text.split_once(" at "), text.split_once(": ")) {
+        (Some((invariant, _)), Some((place, said))) if place.starts_with(&format!("{invariant} at ")) => {
+            format!("{invariant}: {said}")
+        }
+        _ => text.to_owned(),
+    };
     let text = text.replace('|', "/");
     match text.chars().count() {
         0..=60 => text,
