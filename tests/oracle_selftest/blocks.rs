@@ -1,10 +1,10 @@
-//! S1, S2, S4, S5, S6, S11 and the rules of blocks.
+//! S1, locks, S2, S4, S5, S6, S11 and the rules of blocks.
 
-use crate::history::{COIN, History, secret};
+use crate::history::{COIN, HONEST, History, secret};
 use crate::invariants::recovery::StateClaim;
 use crate::oracle::{Heard, Released};
 use std::collections::BTreeSet;
-use timed::types::block::{BftKind, BftVote, Block};
+use timed::types::block::{BftKind, BftVote, Block, PrepareProof};
 use timed::types::hash::BlockHash;
 use timed::types::keys::Signature;
 use timed::types::lock::Lock;
@@ -199,6 +199,43 @@ fn s5_a_node_whose_state_differs_from_the_replayed_one() {
         let (block, executed) = history.build(1, &[], &[]);
         history.commit_bent(&block, &executed, bend);
         assert_eq!(history.fired(), only("S5"));
+    }
+}
+
+#[test]
+fn lock_a_precommitted_block_is_given_up_only_for_one_that_a_quorum_prepared_since() {
+    // Precommitted at view 1; another block at view 3, fresh or on prepares of the view given.
+    for (proved_at, is_fine) in [(None, false), (Some(0), false), (Some(1), true), (Some(2), true)] {
+        let mut history = History::new();
+        let (one, other) = (history.build(1, &[], &[]).0, history.build(2, &[], &[]).0);
+        let release = |history: &mut History, signer: usize, view: u32, kind: BftKind, block: &Block| {
+            let vote = history.vote(signer, 1, view, kind, Some(block.header.hash()));
+            history.oracle.release(0, Released::Vote(&vote), false);
+            vote
+        };
+        let mut proposal = history.proposal(&other, 3);
+        if let Some(view) = proved_at {
+            let prepares: Vec<BftVote> = vec![
+                release(&mut history, 1, view, BftKind::Prepare, &other),
+                release(&mut history, 2, view, BftKind::Prepare, &other),
+                history.vote(3, 1, view, BftKind::Prepare, Some(other.header.hash())),
+            ];
+            let of_member = |key| prepares.iter().find(|vote| vote.voter == key).map(|vote| vote.signature);
+            let members = history.state.validators.members().iter();
+            let signatures = members.map(|member| of_member(member.consensus_key)).collect();
+            proposal.proof = Some(PrepareProof { view: View::new(view), signatures });
+        }
+        let digest = proposal.digest(&history.chain.id());
+        let by = history.keys.iter().find(|key| key.public_key() == proposal.leader).unwrap();
+        proposal.signature = by.sign(&digest);
+        if (0..HONEST).any(|i| history.key(i) == proposal.leader) {
+            history.oracle.release(0, Released::Proposal(&proposal), false);
+        }
+        history.oracle.hear(0, Heard::Proposal(&proposal));
+        release(&mut history, 0, 1, BftKind::Precommit, &one);
+        release(&mut history, 0, 3, BftKind::Prepare, &other);
+        let expected = if is_fine { BTreeSet::new() } else { only("lock") };
+        assert_eq!(history.fired(), expected, "{proved_at:?}");
     }
 }
 

@@ -9,6 +9,7 @@
 #![allow(dead_code)]
 
 use crate::invariants::finality::{Announced, Finality, Judge};
+use crate::invariants::locks::Locks;
 use crate::invariants::memory::{Memory, Usage};
 use crate::invariants::nodes::{Nodes, Position, Told};
 use crate::invariants::recovery::{self, Durable, StateClaim};
@@ -89,6 +90,7 @@ pub struct Oracle {
     signatures: Signatures,
     finality: Finality,
     signing: Signing,
+    locks: Locks,
     nodes: Nodes,
     memory: Memory,
     report: Report,
@@ -108,6 +110,7 @@ impl Oracle {
             replay,
             signatures: Signatures::new(),
             signing: Signing::new(honest.clone()),
+            locks: Locks::default(),
             nodes: Nodes::default(),
             memory: Memory::default(),
             report: Report::default(),
@@ -152,10 +155,13 @@ impl Oracle {
 
     fn hear_proposal(&mut self, proposal: &Proposal) {
         self.signing.hear_proposal(proposal, &self.replay, &mut self.signatures, &mut self.report);
+        let hash = BlockHash(digest::h("timecoin v1 block", &[&encode(&proposal.header)]).0);
+        if let Some(committee) = self.replay.signers(proposal.header.height.get()) {
+            self.locks.learn(&self.replay.chain_id, committee, proposal, hash, &mut self.signatures);
+        }
         proposal.last_commit.iter().for_each(|commit| self.hear_commit(commit));
         proposal.evidence.iter().for_each(|piece| self.hear_evidence(piece));
         if let Some(PrepareProof { view, signatures }) = &proposal.proof {
-            let hash = BlockHash(digest::h("timecoin v1 block", &[&encode(&proposal.header)]).0);
             self.hear_entries(proposal.header.height, *view, BftKind::Prepare, hash, signatures);
         }
     }
@@ -203,7 +209,10 @@ impl Oracle {
             Released::Proposal(proposal) => {
                 self.signing.release_proposal(proposal, again, &self.replay, &mut self.report);
             }
-            Released::Vote(vote) => self.signing.release_vote(vote, again, &self.replay, &mut self.report),
+            Released::Vote(vote) => {
+                self.locks.release(vote, &mut self.report);
+                self.signing.release_vote(vote, again, &self.replay, &mut self.report);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use crate::load::{Kind, Submitted};
 use crate::report::{Counts, Outcome};
 use crate::world::World;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 use timed::types::hash::Txid;
 
@@ -133,15 +133,20 @@ fn check_contested(world: &mut World) {
 }
 
 /// Runs these seeds on all cores; prints counts; panics with the failures, if any.
+///
+/// With `SIM_STOP_AT_FIRST` no seed begins once one has failed. They begin in ascending order, so the lowest that fails
+/// is among those that are told, whatever the cores do.
 pub fn run_all(first: u64, count: u64) {
     let begin = Instant::now();
+    let stops_at_first = from_environment("SIM_STOP_AT_FIRST").is_some();
+    let is_over = AtomicBool::new(false);
     let next = AtomicU64::new(first);
     let total = Mutex::new((Counts::default(), Vec::<String>::new()));
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
-                loop {
+                while !is_over.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + count {
                         return;
@@ -152,6 +157,9 @@ pub fn run_all(first: u64, count: u64) {
                     if !outcome.failures.is_empty() {
                         println!("{}", outcome.describe());
                         total.1.push(outcome.describe());
+                        is_over.store(stops_at_first, Ordering::Relaxed);
+                    } else if stops_at_first {
+                        println!("seed {seed} passed");
                     }
                 }
             });

@@ -5,6 +5,7 @@
 //! | invariant | where |
 //! |---|---|
 //! | S1, dispatch | `oracle.rs` |
+//! | locks, behind S1 | `locks` |
 //! | S2 | `commits` (blocks), `finality` (certificates, final payments) |
 //! | S3 | `finality`, over `spends` |
 //! | S4, S5, rules of blocks | `replay`, `execute`, over `registry`, `payout`, `subsidy`, `leader`, `transactions`, `lthash` |
@@ -28,6 +29,7 @@ pub mod execute;
 pub mod finality;
 pub mod leader;
 pub mod liveness;
+pub mod locks;
 pub mod lthash;
 pub mod memory;
 pub mod nodes;
