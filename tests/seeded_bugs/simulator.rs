@@ -45,8 +45,10 @@ pub fn build(tree: &Tree, target: &Path) -> Result<PathBuf, String> {
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    executables.last().ok_or_else(|| "cargo named no executable".to_owned())
+    // The binary of the package is built too, sooner or later than the test.
+    let mut simulators = messages.filter(|message| message["target"]["name"] == "sim");
+    let executable = simulators.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executable.ok_or_else(|| "cargo named no executable".to_owned())
 }
 
 /// Runs these seeds up to the first that fails.
