@@ -45,7 +45,7 @@ fn every_bug_fits_the_engines_as_they_are() {
 }
 
 #[test]
-#[ignore = "builds the simulator twenty times: most of an hour"]
+#[ignore = "builds the simulator twenty times: ten minutes"]
 fn nineteen_of_twenty_seeded_bugs_are_caught() {
     let chosen = std::env::var("SEEDED_BUG").ok();
     let seeds = std::env::var("SEEDED_BUG_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);

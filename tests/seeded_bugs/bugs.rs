@@ -32,7 +32,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "skip-the-lock-check",
         what: "a fresh block is prepared against the lock, by the engine and by the signer's guard",
-        breaks: "Tendermint lines 23 and 29: S1",
+        breaks: "Tendermint lines 23 and 29: locks, behind S1",
         weakens: None,
         edits: &[
             Edit {

@@ -45,8 +45,8 @@ pub fn build(tree: &Tree, target: &Path) -> Result<PathBuf, String> {
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    executables.last().ok_or_else(|| "cargo named no executable".to_owned())
+    let mut executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executables.next_back().ok_or_else(|| "cargo named no executable".to_owned())
 }
 
 /// Runs these seeds up to the first that fails.
