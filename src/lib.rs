@@ -1,8 +1,8 @@
 //! The full node of TIME Coin.
 //!
 //! Modules form layers, and imports go one way (`tests/layers.rs` holds them to it):
-//! `types < crypto < chain < ledger < snowball, finality, tsdc, signer < replica`.
-//! Everything below the daemon is a state machine without IO: time, randomness and what the disk acknowledged
+//! `types < crypto < chain < ledger < snowball, finality, tsdc, signer < replica < storage < network < node < rpc < cli`.
+//! Everything up to `replica` is a state machine without IO: time, randomness and what the disk acknowledged
 //! arrive as inputs, what is to be done leaves as commands.
 
 #![cfg_attr(test, allow(clippy::cloned_ref_to_slice_refs))] // A test reads better with `[tx.clone()]`.

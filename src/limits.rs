@@ -111,6 +111,17 @@ pub const MAX_UNBONDING_EPOCHS: u64 = u32::MAX as u64;
 /// Most outputs of a genesis block: its one transaction stays within [`MAX_TX_WIRE_BYTES`].
 pub const MAX_GENESIS_OUTPUTS: usize = 9_000;
 
+// wallet
+
+/// Most addresses of a wallet.
+pub const MAX_WALLET_ADDRESSES: usize = 1_000;
+/// Most bytes of a wallet's file: that many addresses take a tenth of it.
+pub const MAX_KEYSTORE_BYTES: u64 = 1_000_000;
+/// Most outputs that a wallet looks at for one payment.
+pub const MAX_WALLET_COINS: usize = 1_000_000;
+/// Most payments of one load: each is signed and held in memory before the clock runs, about half a kilobyte.
+pub const MAX_LOAD_PAYMENTS: u64 = 2_000_000;
+
 // snowball: sampling of payments.
 
 /// Most transactions held by Snowball; the ledger's pool is smaller.
@@ -187,3 +198,150 @@ pub const MAX_GARBLED_PROPOSALS: u32 = 4;
 pub const MAX_BAD_ENCODINGS: usize = 1_024;
 /// Most votes of one height that are passed on to others.
 pub const MAX_PASSED_ON_VOTES: usize = 16_384;
+
+// --- node ---
+
+/// Most payments and votes that the replica takes in one step.
+pub const MAX_STEP_INPUTS: usize = 512;
+/// Most messages verified together.
+pub const MAX_VERIFIED_TOGETHER: usize = 512;
+/// Most transactions that users have under verification or on the way into the pool at a time; who comes then waits.
+pub const MAX_SUBMITTING: usize = 4_096;
+/// Most questions about the replica's inner state that wait at a time; who comes then waits.
+pub const MAX_QUESTIONS: usize = 256;
+/// Refused transactions whose reason users can ask for.
+pub const SHOWN_REJECTIONS: usize = 20_000;
+/// Events kept for listeners that resume.
+pub const EVENTS_KEPT: usize = 65_536;
+/// Events that a listener may be behind before it is cut off.
+pub const EVENTS_QUEUED: usize = 16_384;
+/// Writes that wait for the disk; the replica waits for room beyond that.
+pub const MAX_DISK_JOBS: usize = 16_384;
+/// Most blocks applied to the store in one step.
+pub const MAX_STORED_TOGETHER: usize = 64;
+
+// network: links between nodes.
+
+/// Most bytes of a Noise message of the handshake, and of a frame's body, until both ends have said `Hello`.
+pub const MAX_HANDSHAKE_BYTES: usize = 1_024;
+/// Most bytes of plaintext in one Noise message: 65,535 without the tag.
+pub const MAX_NOISE_PLAINTEXT_BYTES: usize = 65_519;
+/// Frames with a longer body are compressed where that makes them smaller.
+pub const COMPRESSED_FROM_BYTES: usize = 1_024;
+/// Frames with a longer body are unpacked and decoded apart from the tasks that move bytes.
+pub const DECODED_APART_FROM_BYTES: usize = 65_536;
+/// Most bytes encrypted and handed to the socket at a time.
+pub const WRITE_BATCH_BYTES: usize = 2 * MAX_NOISE_PLAINTEXT_BYTES;
+/// Most bytes that wait in the kernel to be sent: what is urgent overtakes what is still in the node's own queue only.
+pub const MAX_UNSENT_SOCKET_BYTES: u32 = 131_072;
+/// Most bytes of the name that a node's software gives itself.
+pub const MAX_AGENT_BYTES: usize = 128;
+/// Time for a TCP connection to come about, in milliseconds.
+pub const DIAL_TIMEOUT_MS: u64 = 5_000;
+/// Time from the connection until both ends have said `Hello`, in milliseconds.
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
+/// Pause between two pings, in milliseconds.
+pub const PING_INTERVAL_MS: u64 = 5_000;
+/// A link on which nothing comes for this long is dropped, in milliseconds.
+pub const SILENCE_TIMEOUT_MS: u64 = 3 * PING_INTERVAL_MS;
+/// Time to tell the other end why a link is closed, in milliseconds.
+pub const CLOSE_TIMEOUT_MS: u64 = 500;
+/// Most links by default.
+pub const MAX_LINKS: usize = 125;
+/// Most inbound links from one IP address (or one IPv6 /64 network) by default.
+pub const MAX_INBOUND_PER_IP: usize = 2;
+/// One in this many links is kept for those that this node dials.
+pub const OUTBOUND_SHARE: usize = 8;
+/// Most inbound connections that have not said `Hello` yet.
+pub const MAX_PENDING_HANDSHAKES: usize = 128;
+/// Most links to addresses learnt from peers that this node keeps up by dialing.
+pub const MAX_LEARNT_LINKS: usize = 16;
+/// Most addresses to dial that are remembered.
+pub const MAX_KNOWN_ADDRESSES: usize = 1_024;
+/// Most addresses in one message.
+pub const MAX_ADDRESSES_PER_MESSAGE: usize = 64;
+/// Pause between two questions for addresses to one peer, in milliseconds.
+pub const PEER_EXCHANGE_MS: u64 = 60_000;
+/// Least time between two answers with addresses to one peer, in milliseconds.
+pub const PEER_ANSWER_MS: u64 = 10_000;
+/// First pause before an address is dialed again, in milliseconds; it doubles each time.
+pub const DIAL_BACKOFF_FIRST_MS: u64 = 500;
+/// Longest pause before an address is dialed again, in milliseconds.
+pub const DIAL_BACKOFF_MAX_MS: u64 = 60_000;
+/// A link that held for this long counts as a success: the pauses start anew. In milliseconds.
+pub const STEADY_LINK_MS: u64 = 30_000;
+/// Failures in a row after which a learnt address is forgotten.
+pub const MAX_DIAL_FAILURES: u32 = 6;
+/// Most frames that wait for one peer.
+pub const MAX_QUEUED_FRAMES: usize = 8_192;
+/// Most bytes that wait for one peer: more than the longest answer ([`MAX_VOTES_ANSWER`] full batches).
+pub const MAX_QUEUED_BYTES: usize = 33_554_432;
+/// Most bytes that wait for all peers together, a frame for several counted for each.
+pub const MAX_QUEUED_BYTES_IN_ALL: usize = 268_435_456;
+/// What a peer may have waiting for it even when [`MAX_QUEUED_BYTES_IN_ALL`] is used up.
+pub const FAIR_QUEUED_BYTES: usize = 1_048_576;
+/// Most bytes of messages of one peer that the node has not dealt with: a longest message fits.
+pub const INBOUND_ALLOWANCE_BYTES: usize = MAX_MESSAGE_BYTES;
+/// What a message costs of that at least.
+pub const MIN_INBOUND_CHARGE_BYTES: usize = 4_096;
+
+// storage
+
+/// A segment of the journal takes no further record once it has this many bytes.
+pub const JOURNAL_SEGMENT_BYTES: u64 = 67_108_864;
+/// A file of blocks takes no further block once it has this many bytes.
+pub const BLOCK_FILE_BYTES: u64 = 134_217_728;
+/// Most bytes of a block as it is kept: with the outputs that its transactions spend.
+pub const MAX_STORED_BLOCK_BYTES: usize = 4 * MAX_BLOCK_WIRE_BYTES;
+/// Most bytes of blocks that are taken into memory at once while the store catches up with its block files.
+pub const CATCH_UP_BYTES: usize = 2 * MAX_STORED_BLOCK_BYTES;
+/// Most blocks applied at once while the store catches up with its block files.
+pub const CATCH_UP_BLOCKS: usize = 256;
+/// Least memory the store is given, in bytes.
+pub const MIN_STORE_CACHE_BYTES: u64 = 33_554_432;
+/// Most entries on one page of a list that the store answers with.
+pub const MAX_PAGE: usize = 1_000;
+// --- rpc ---
+
+/// Most reads of the store for callers at a time; who comes then waits.
+pub const MAX_RPC_READS: usize = 32;
+/// Most bytes of the head of a request.
+pub const MAX_RPC_HEAD_BYTES: usize = 65_536;
+/// Most bytes of an answer.
+pub const MAX_RPC_RESPONSE_BYTES: usize = 16_777_216;
+/// How long the head of a request may take, and how long a connection may do nothing, in milliseconds.
+pub const RPC_HEAD_TIMEOUT_MS: u64 = 30_000;
+/// How long the body of a request may take, in milliseconds.
+pub const RPC_BODY_TIMEOUT_MS: u64 = 30_000;
+/// How long a client may take nothing of an answer, in milliseconds.
+pub const RPC_STALL_MS: u64 = 30_000;
+/// How long calls under way may go on once the server stops, in milliseconds.
+pub const RPC_STOP_MS: u64 = 2_000;
+/// Most calls of one WebSocket at a time.
+pub const MAX_SOCKET_CALLS: usize = 64;
+/// Most answers and items that wait for the client of a WebSocket.
+pub const SOCKET_QUEUE: usize = 1_024;
+/// Most subscriptions of one WebSocket.
+pub const MAX_SUBSCRIPTIONS: u32 = 64;
+/// Most subscriptions of all WebSockets together.
+pub const MAX_SUBSCRIPTIONS_IN_ALL: u32 = 1_024;
+/// A ping goes to the client of a WebSocket this often, in milliseconds.
+pub const SOCKET_PING_MS: u64 = 30_000;
+/// How long the client of a WebSocket may be silent, pongs included, in milliseconds.
+pub const SOCKET_SILENCE_MS: u64 = 90_000;
+/// How long an item may wait for room in the queue of a WebSocket, in milliseconds.
+pub const LAGGED_AFTER_MS: u64 = 5_000;
+/// Most headers read at a time for a subscriber to blocks.
+pub const SUBSCRIPTION_CHUNK: usize = 256;
+/// Most transactions of an address in no block that a subscription remembers.
+pub const MAX_WATCHED_TXIDS: usize = 4_096;
+/// Longest time a caller may wait for a transaction, in milliseconds.
+pub const MAX_WAIT_MS: u64 = 600_000;
+/// Pause between looks at a transaction whose next step nobody is told of, in milliseconds.
+pub const ACCEPTED_POLL_MS: u64 = 100;
+/// Most addresses whose rate of calls is remembered.
+pub const MAX_RATED_ADDRESSES: usize = 65_536;
+/// How long a node may take to answer before it counts as stuck, in milliseconds.
+pub const HEALTH_ANSWER_MS: u64 = 2_000;
+/// With less room on the disk than this the node does not count as healthy, in bytes.
+pub const LOW_DISK_BYTES: u64 = 1_073_741_824;

@@ -58,6 +58,11 @@ fn engines_are_pure() {
     assert_none(rules::impure_engines(&CRATE));
 }
 
+#[test]
+fn the_disk_is_touched_in_few_places() {
+    assert_none(rules::disk_elsewhere(&CRATE));
+}
+
 mod the_checker {
     use super::*;
 
@@ -81,7 +86,9 @@ mod the_checker {
             ("signer/log/mod.rs", "mod frame; use frame::Copy; pub(super) use frame::Link; pub struct Ticket;"),
             ("signer/log/frame.rs", "crate::wire!();"),
             ("signer/policy.rs", "use super::log::{Link, Ticket};"),
-            ("storage/mod.rs", "use std::fs; fn f() -> f64 { 1.0 }"),
+            ("storage/mod.rs", "fn f() -> f64 { 1.0 }"),
+            ("storage/files.rs", "use std::fs;"),
+            ("storage/sled_store/mod.rs", "use sled::Db;"),
         ];
         assert_eq!(rule(&files(&clean)), Vec::<String>::new(), "the clean crate");
         let mut sources: Sources = clean.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
@@ -227,6 +234,25 @@ mod the_checker {
             ["#[cfg(test)] mod tests { fn f() { Verified::seal(1) } }", "pub(crate) fn seal(value: T) -> Self {}"]
         {
             assert_eq!(found(rules::foreign_seals, "ledger/pool.rs", text), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn finds_the_disk_where_it_does_not_belong() {
+        for (name, text) in [
+            ("storage/mod.rs", "use sled::Db;"),
+            ("storage/mod.rs", "fn f(db: &sled::Tree) {}"),
+            ("storage/mod.rs", "use std::{io, fs::File};"),
+            ("storage/sled_store/mod.rs", "fn f() { std::fs::read(p) }"),
+        ] {
+            assert_eq!(found(rules::disk_elsewhere, name, text), 1, "{name}: {text}");
+        }
+        for (name, text) in [
+            ("storage/files.rs", "use std::fs::File;"),
+            ("storage/sled_store/read.rs", "use sled::Tree;"),
+            ("storage/mod.rs", "pub mod sled_store; // sled, std::fs\n"),
+        ] {
+            assert_eq!(found(rules::disk_elsewhere, name, text), 0, "{name}: {text}");
         }
     }
 

@@ -37,6 +37,13 @@ impl LtHash {
         self.each_lane(entry, u16::wrapping_sub);
     }
 
+    /// Adds every entry of `other`, which shares none with this set.
+    pub fn add_all(&mut self, other: &Self) {
+        for (lane, more) in self.0.iter_mut().zip(other.0.iter()) {
+            *lane = lane.wrapping_add(*more);
+        }
+    }
+
     /// `H("utxos", lanes)`.
     pub fn hash(&self) -> Hash {
         Domain::UTXOS.hash(&self.to_bytes())
@@ -85,6 +92,8 @@ impl<Context> Decode<Context> for LtHash {
     }
 }
 
+bincode::impl_borrow_decode!(LtHash);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +122,13 @@ mod tests {
             all.iter().filter(|e| !gone.contains(*e)).for_each(|entry| hash.remove(entry));
             prop_assert_eq!(hash, LtHash::default());
         }
+    }
+
+    #[test]
+    fn the_union_of_two_sets_is_the_set_of_both() {
+        let mut both = of(&[vec![1], vec![2]]);
+        both.add_all(&of(&[vec![3]]));
+        assert_eq!(both, of(&[vec![3], vec![2], vec![1]]));
     }
 
     #[test]

@@ -78,6 +78,11 @@ impl Ledger {
         }
     }
 
+    /// The chain.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
     /// The state after the last block.
     pub fn tip(&self) -> &ChainState {
         &self.tip

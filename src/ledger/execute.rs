@@ -28,7 +28,7 @@ use crate::types::hash::{BlockHash, Hash, Txid};
 use crate::types::keys::PublicKey;
 use crate::types::merkle;
 use crate::types::number::{Amount, Epoch, Height, Slot};
-use crate::types::transaction::{HashedTx, OutPoint, Payload, Transaction, TxBody};
+use crate::types::transaction::{HashedTx, OutPoint, Payload, Transaction, TxBody, TxOut};
 use crate::types::validators::ValidatorSet;
 use crate::types::verified::Verified;
 use std::sync::Arc;
@@ -76,6 +76,8 @@ pub struct BlockChanges {
     pub txids: Vec<Txid>,
     /// The same without the coinbase.
     pub txs: Vec<VerifiedTx>,
+    /// What each of `txs` spends, in the order of its inputs.
+    pub inputs: Vec<Vec<TxOut>>,
     /// What the transactions pay.
     pub fees: Amount,
     /// What punishments took out of the supply.
@@ -207,6 +209,7 @@ pub fn execute(
         created: moves.created,
         txids,
         txs: body.txs.to_vec(),
+        inputs: moves.inputs,
         fees: moves.fees,
         slashed: moves.slashed,
         state,

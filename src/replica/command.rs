@@ -8,6 +8,7 @@
 use super::message::{Message, SealedBlock, VerifiedMessage};
 use crate::ledger::VerifiedTx;
 use crate::ledger::execute::BlockChanges;
+use crate::ledger::rejection::Rejection;
 use crate::signer::{Refusal, SignRequest};
 use crate::types::block::{BftVote, Block, Commit, PrepareProof, Proposal, VdfProof};
 use crate::types::hash::{BlockHash, Hash, Txid};
@@ -129,12 +130,12 @@ crate::wire!(JournalRecord, crate::limits::MAX_BLOCK_WIRE_BYTES + 64, 4 * crate:
 pub enum Event {
     /// Valid, and being sampled.
     Admitted(Txid),
-    /// Refused, or dropped later; the reason's stable identifier.
+    /// Refused, or dropped later.
     Rejected {
         /// Which transaction.
         txid: Txid,
         /// Why.
-        reason: String,
+        reason: Rejection,
     },
     /// Votes of a quorum.
     Certified {

@@ -1,11 +1,16 @@
 //! What nodes tell each other about payments and blocks, and the one door through which it comes in.
 //!
-//! [`Message`] is what a peer sent: bytes that decoded. [`verify`] turns it into a [`VerifiedMessage`], the only form
+//! [`Message`] is what a peer sent: bytes that decoded. [`verify`], or [`verify_all`] for many, turns it into a [`VerifiedMessage`], the only form
 //! the replica takes. What cannot be judged without the state (a commit, whose signers stand in the order of a
 //! validator set) is checked by the replica with the same [`Verifier`].
 
+mod batch;
+
+pub use batch::verify_all;
+
 use crate::crypto::vdf::beacon;
 use crate::ledger::VerifiedTx;
+use crate::ledger::rules::TxError;
 use crate::ledger::verify::{Verifier, VerifyError};
 use crate::limits::{
     MAX_BLOCK_WIRE_BYTES, MAX_BLOCKS_PER_MESSAGE, MAX_MESSAGE_BYTES, MAX_QUERY_TXIDS, MAX_REQUEST_TXIDS,
@@ -208,7 +213,7 @@ pub enum MessageFault {
         /// Which one.
         txid: Txid,
         /// What it breaks.
-        reason: String,
+        reason: TxError,
     },
     /// A signature or the shape of a signed message is bad.
     #[error(transparent)]
@@ -274,9 +279,7 @@ fn verify_transactions(verifier: &Verifier, txs: Vec<Transaction>) -> Result<Vec
     let hashed: Vec<HashedTx> = txs.into_iter().map(HashedTx::new).collect();
     let txids: Vec<Txid> = hashed.iter().map(HashedTx::txid).collect();
     let results = verifier.transactions(hashed).into_iter().zip(txids);
-    results
-        .map(|(result, txid)| result.map_err(|e| MessageFault::Transaction { txid, reason: e.to_string() }))
-        .collect()
+    results.map(|(result, txid)| result.map_err(|reason| MessageFault::Transaction { txid, reason })).collect()
 }
 
 /// Verifies the transactions and the evidence of a block; the header and the commits need the state.

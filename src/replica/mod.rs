@@ -305,7 +305,7 @@ impl Replica {
     fn dropped(&mut self, txid: Txid, reason: &Rejection) {
         self.snowball.remove(&txid);
         self.finality.forget(&txid);
-        self.out.notify(Event::Rejected { txid, reason: reason.to_string() });
+        self.out.notify(Event::Rejected { txid, reason: reason.clone() });
     }
 
     fn raise(&mut self, alarm: Alarm) {
@@ -345,6 +345,11 @@ impl Replica {
     /// Why this node signs nothing any more, if so.
     pub fn alarm(&self) -> Option<&Alarm> {
         self.alarm.as_ref()
+    }
+
+    /// Whether a peer has proved a block that is not here: this node signs nothing until it is.
+    pub fn is_behind(&self) -> bool {
+        self.sync.is_behind()
     }
 
     /// Elements held.

@@ -144,7 +144,7 @@ impl Replica {
                 }
             }
             Submission::Rejected(reason) => {
-                self.out.notify(Event::Rejected { txid, reason: reason.to_string() });
+                self.out.notify(Event::Rejected { txid, reason });
             }
         }
     }

@@ -1,12 +1,15 @@
-//! The masternode key. It leaves this file in no form but signatures of what is [`Durable`].
+//! The masternode key. It leaves this file in no form but signatures of what is [`Durable`], and of links, which
+//! promise nothing and so need no record: a domain of their own keeps them from meaning anything else.
 
 use super::durable::Durable;
 use super::request::SignedMessage;
 use crate::types::block::{BftKind, BftVote, Proposal};
 use crate::types::hash::{BlockHash, ChainId, Txid};
 use crate::types::keys::{PublicKey, SecretKey, Signature};
+use crate::types::link::{LinkProof, Role, link_digest};
 use crate::types::number::{Epoch, Height, View};
 use crate::types::vote::{FinalityKind, VoteBatch};
+use std::sync::Arc;
 
 /// What the policy granted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,5 +56,22 @@ impl Key {
                 SignedMessage::Votes(batch)
             }
         }
+    }
+}
+
+/// Proves for a masternode that it holds one end of a link, and can do nothing else with the key. Cheap to clone; goes to
+/// where links are made, while the signer stays with the disk.
+#[derive(Clone, Debug)]
+pub struct LinkProver(Arc<Key>);
+
+impl LinkProver {
+    pub(super) fn new(key: Arc<Key>) -> Self {
+        Self(key)
+    }
+
+    /// The proof for the end `role` of the link whose handshake had this hash.
+    pub fn prove(&self, role: Role, handshake_hash: &[u8; 32]) -> LinkProof {
+        let signature = self.0.secret.sign(&link_digest(&self.0.chain, role, handshake_hash));
+        LinkProof { consensus_key: self.0.public, signature }
     }
 }

@@ -29,6 +29,7 @@ mod signer;
 #[cfg(test)]
 mod tests;
 
+pub use key::LinkProver;
 pub use log::recover::{SignerError, Tail};
 pub use policy::BftRecovered;
 pub use request::{Appended, Closing, Refusal, Rewritten, SignRequest, SignedMessage, Step};

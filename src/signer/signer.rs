@@ -1,7 +1,7 @@
 //! The signer: policy, log, outbox and key put together.
 
 use super::durable::{Durable, Outbox};
-use super::key::{Key, Statement};
+use super::key::{Key, LinkProver, Statement};
 use super::log::Log;
 use super::log::recover::{SignerError, Tail, recover};
 use super::policy::{BftRecovered, Policy};
@@ -11,6 +11,7 @@ use crate::limits::MAX_UNSYNCED_STATEMENTS;
 use crate::types::hash::{ChainId, Txid};
 use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::number::{Epoch, Height};
+use std::sync::Arc;
 
 /// What the shell found where `votes.log` should be.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub struct Recovered {
 /// The only holder of the masternode key. See the module's documentation for the order of calls.
 #[derive(Debug)]
 pub struct Signer {
-    key: Key,
+    key: Arc<Key>,
     log: Log,
     policy: Policy,
     outbox: Outbox<Statement>,
@@ -75,7 +76,7 @@ impl Signer {
     /// # Errors
     /// [`SignerError`] if the log is another key's or chain's, or damaged where that may hide a signature.
     pub fn open(chain: ChainId, secret: SecretKey, contents: LogContents) -> Result<(Self, Recovered), SignerError> {
-        let key = Key::new(chain, secret);
+        let key = Arc::new(Key::new(chain, secret));
         let mut policy = Policy::default();
         let (log, tail, valid_length, file_length) = match &contents {
             LogContents::Missing { .. } => (Log::new(chain, key.public()), Tail::Whole, 0, 0),
@@ -108,6 +109,11 @@ impl Signer {
     /// The consensus key.
     pub fn public_key(&self) -> PublicKey {
         self.key.public()
+    }
+
+    /// What proves to peers that this node holds the key.
+    pub fn link_prover(&self) -> LinkProver {
+        LinkProver::new(self.key.clone())
     }
 
     /// The epoch of which votes and receipts are signed.

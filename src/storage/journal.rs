@@ -125,6 +125,11 @@ impl Journal {
         (sequence, bytes)
     }
 
+    /// The last record known to be on disk; 0 if none is.
+    pub fn synced_sequence(&self) -> u64 {
+        self.synced
+    }
+
     /// Everything up to this record is on disk. Later records say so, which tells a torn tail from damage.
     pub fn synced(&mut self, sequence: u64) {
         self.synced = self.synced.max(sequence.min(self.next.saturating_sub(1)));

@@ -97,6 +97,10 @@ domains! {
     MERKLE_LEAF = "merkle leaf";
     /// An inner node of a Merkle tree.
     MERKLE_NODE = "merkle node";
+    /// The Noise key of one end of a link, as its node key signs it.
+    NOISE_STATIC = "noise static";
+    /// One end of a link, as a masternode's consensus key signs it.
+    LINK = "link";
 }
 
 impl Domain {

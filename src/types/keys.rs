@@ -7,6 +7,7 @@ use super::hex;
 use bincode::{Decode, Encode};
 use ed25519_dalek::Signer as _;
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// An Ed25519 public key as it stands on the wire; it may not even be a point.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
@@ -54,6 +55,11 @@ impl SecretKey {
     /// The key with this 32-byte seed (RFC 8032, section 5.1.5).
     pub fn from_bytes(seed: &[u8; 32]) -> Self {
         Self(ed25519_dalek::SigningKey::from_bytes(seed))
+    }
+
+    /// The seed: for a key file.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
     }
 
     /// The public half.

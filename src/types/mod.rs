@@ -8,6 +8,7 @@ pub mod evidence;
 pub mod hash;
 pub mod hex;
 pub mod keys;
+pub mod link;
 pub mod lock;
 pub mod merkle;
 pub mod number;

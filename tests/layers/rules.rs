@@ -13,7 +13,9 @@ pub const LAYERS: &[&[&str]] = &[
     &["ledger"],
     &["snowball", "finality", "tsdc", "signer"],
     &["replica"],
-    &["config"],
+    &["config", "keyfile"],
+    &["wallet"],
+    &["load"],
     &["storage"],
     &["network"],
     &["node"],
@@ -26,6 +28,13 @@ const ENGINES: &[&str] =
     &["limits", "types", "crypto", "chain", "ledger", "snowball", "finality", "tsdc", "signer", "replica"];
 const FORBIDDEN_NAMES: &[&str] = &["tokio", "sled", "Instant", "SystemTime", "f32", "f64"];
 const FORBIDDEN_PATHS: &[[&str; 2]] = &[["std", "fs"], ["std", "net"], ["thread", "sleep"]];
+
+/// The only folder that names sled, but for the errors of `storage/store.rs`: it can be exchanged for another.
+const SLED_FOLDER: &str = "storage/sled_store/";
+const SLED_ERRORS: &str = "storage/store.rs";
+
+/// The only files below `storage` that touch the file system, so that tests can stand between.
+const FILE_SYSTEM_FILES: &[&str] = &["storage/files.rs", "storage/lock.rs"];
 
 /// The only file that makes a `Verified`.
 const SEALING_FILE: &str = "ledger/verify.rs";
@@ -125,6 +134,23 @@ pub fn foreign_seals(files: &Files) -> Vec<String> {
     };
     let foreign = files.files.iter().filter(|(name, file)| *name != SEALING_FILE && seals(&file.tokens));
     foreign.map(|(name, _)| format!("{name} calls `Verified::seal`")).collect()
+}
+
+/// Names of sled outside the folder that is for it, and of the file system in storage outside the files that are.
+pub fn disk_elsewhere(files: &Files) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (name, file) in &files.files {
+        let may_name_sled = name.starts_with(SLED_FOLDER) || name == SLED_ERRORS;
+        if !may_name_sled && file.tokens.iter().any(|token| token.ident() == Some("sled")) {
+            broken.push(format!("{name} mentions `sled`"));
+        }
+        let is_checked = top(name) == "storage" && !FILE_SYSTEM_FILES.contains(&name.as_str());
+        let is_fs = |path: &[String]| path.windows(2).any(|w| w[0] == "std" && w[1] == "fs");
+        if is_checked && file.paths.iter().any(|path| is_fs(&path.segments)) {
+            broken.push(format!("{name} mentions `std::fs`"));
+        }
+    }
+    broken
 }
 
 /// IO, clocks and floats in what is to be a state machine.

@@ -23,6 +23,8 @@ pub(super) struct Moves {
     pub spent: Vec<(OutPoint, Utxo)>,
     /// Outputs that are new and still there.
     pub created: Vec<(OutPoint, Utxo)>,
+    /// What each transaction spends, in the order of its inputs.
+    pub inputs: Vec<Vec<TxOut>>,
     /// What the transactions pay.
     pub fees: Amount,
     /// What punishments took out of the supply.
@@ -48,11 +50,13 @@ pub(super) fn apply(
         .collect();
     let mut fees = Amount::ZERO;
     let mut from_state = Vec::new();
+    let mut spends = Vec::with_capacity(txs.len());
     // In order, so that every node names the same first fault.
     for (tx, settled) in txs.iter().zip(settled) {
         let settled = settled.map_err(|rule| BlockError::Transaction { txid: tx.txid(), rule })?;
         fees = fees.checked_add(settled.fee).ok_or(BlockError::AmountOverflow)?;
         from_state.extend(settled.from_state);
+        spends.push(settled.spent);
     }
     let inputs = all_inputs(txs)?;
     let is_unspent = |outpoint: &OutPoint| inputs.binary_search_by(|(spent, _)| spent.cmp(outpoint)).is_err();
@@ -66,6 +70,7 @@ pub(super) fn apply(
     Ok(Moves {
         created: created.into_iter().chain(reduced.map(|(outpoint, utxo)| (*outpoint, *utxo))).collect(),
         spent: punished.old.iter().map(|(outpoint, utxo)| (*outpoint, *utxo)).chain(from_state).collect(),
+        inputs: spends,
         fees,
         slashed: punished.lost,
     })
@@ -131,6 +136,7 @@ impl Source<'_> {
 /// One transaction's part.
 struct Settled {
     fee: Amount,
+    spent: Vec<TxOut>,
     from_state: Vec<(OutPoint, Utxo)>,
 }
 
@@ -149,7 +155,7 @@ fn settle(spec: &ChainSpec, source: &Source, tx: &VerifiedTx, authority: Authori
     }
     witness::check(spent.iter().map(|out| out.lock), authority, &tx.tx().witnesses)?;
     let fee = value::fee(spec, tx, &spent)?;
-    Ok(Settled { fee, from_state })
+    Ok(Settled { fee, spent, from_state })
 }
 
 /// Every input of `txs`, ascending, each once.

@@ -222,6 +222,12 @@ fn a_child_may_sort_before_its_parent() {
         let created: Vec<Txid> = block.changes.created.iter().map(|(outpoint, _)| outpoint.txid).collect();
         assert_eq!(created, [grandchild.txid()], "what is created and spent in one block leaves no trace");
         assert_eq!(block.changes.spent.len(), 1);
+        let values = |txid: Txid| {
+            let position = block.changes.txs.iter().position(|tx| tx.txid() == txid).unwrap();
+            block.changes.inputs[position].iter().map(|out| out.value).collect::<Vec<_>>()
+        };
+        assert_eq!(values(parent.txid()), [Amount::new(COIN)]);
+        assert_eq!(values(child.txid()), [parent.body().outputs[0].value], "spent within the block");
     }
     assert!((1..20).contains(&before), "both orders were tried");
 }

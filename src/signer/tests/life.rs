@@ -1,8 +1,10 @@
 //! Durability, lost logs, failed writes, rewriting.
 
 use super::*;
+use crate::crypto::batch::{SignatureCheck, verify};
 use crate::limits::{MAX_UNSYNCED_STATEMENTS, MIN_COMPACTED_LOG_BYTES};
 use crate::signer::Tail;
+use crate::types::link::{LinkProof, Role, link_digest};
 
 #[test]
 fn nothing_is_released_before_its_record_is_synced() {
@@ -171,4 +173,16 @@ fn what_waits_for_the_disk_is_bounded() {
     assert_eq!(node.ask(precommit(1, u32::MAX, None)).unwrap_err(), refusal);
     node.sync();
     node.sign(precommit(1, u32::MAX, None)).unwrap();
+}
+
+#[test]
+fn a_link_is_proved_without_a_record_and_even_when_nothing_else_is_signed() {
+    let (signer, _) = Signer::open(CHAIN, secret(), LogContents::Missing { fresh: false }).unwrap();
+    let LinkProof { consensus_key: key, signature } = signer.link_prover().prove(Role::Responder, &[9; 32]);
+    assert_eq!(key, signer.public_key());
+    let is_signed = |digest| verify(&SignatureCheck { key, digest, signature });
+    assert!(is_signed(link_digest(&CHAIN, Role::Responder, &[9; 32])));
+    assert!(!is_signed(link_digest(&CHAIN, Role::Initiator, &[9; 32])));
+    assert!(!is_signed(link_digest(&CHAIN, Role::Responder, &[8; 32])));
+    assert!(!is_signed(link_digest(&ChainId([8; 32]), Role::Responder, &[9; 32])));
 }

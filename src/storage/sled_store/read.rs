@@ -1,0 +1,222 @@
+//! Reading: what a block above the tip added, and what the tip spends, does not show.
+
+use super::apply::last_totals;
+use super::check::validator_set;
+use super::schema::{
+    HISTORY_BYTES, HeaderRecord, HistoryRecord, LOCK_BYTES, Spender, TxPlace, UNSPENT_BYTES, damaged, height_key,
+    history_key, lock_key, outpoint_key, read, read_history_key, read_outpoint, unspent_key,
+};
+use super::{SledStore, View};
+use crate::ledger::utxo::{StateRead, Utxo};
+use crate::limits::MAX_PAGE;
+use crate::replica::Store;
+use crate::replica::message::SealedBlock;
+use crate::storage::block_files::BlockFilesError;
+use crate::storage::block_record::{RecordError, StoredBlock, StoredTransaction};
+use crate::storage::store::{Archive, ArchivedTransaction, HistoryEntry, LockTotals, StoreError, StoredHeader, Totals};
+use crate::types::block::Commit;
+use crate::types::hash::{BlockHash, Txid};
+use crate::types::lock::Lock;
+use crate::types::number::{Epoch, Height};
+use crate::types::transaction::OutPoint;
+use crate::types::validators::ValidatorSet;
+use bincode::Decode;
+use sled::Tree;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// How often a list is read anew because a block was applied meanwhile, before it makes blocks wait.
+const HOPEFUL_READS: u32 = 3;
+
+impl SledStore {
+    /// Reads what takes several look-ups as of one tip.
+    fn at_one_tip<T>(&self, read: impl Fn(&View) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        for _ in 0..HOPEFUL_READS {
+            let view = self.view();
+            let answer = read(&view)?;
+            if Arc::ptr_eq(&view, &self.view()) {
+                return Ok(answer);
+            }
+        }
+        let _no_block_now = self.lock_writer();
+        read(&self.view())
+    }
+
+    fn utxo_at(&self, view: &View, outpoint: &OutPoint) -> Result<Option<Utxo>, StoreError> {
+        if view.leaving.contains(outpoint) {
+            return Ok(None);
+        }
+        let utxo: Option<Utxo> = lookup(&self.trees.utxos, "utxos", &outpoint_key(outpoint))?;
+        Ok(utxo.filter(|utxo| utxo.created <= view.state.height()))
+    }
+
+    pub(super) fn header_record(&self, height: Height) -> Result<Option<HeaderRecord>, StoreError> {
+        if height > self.view().state.height() {
+            return Ok(None);
+        }
+        lookup(&self.trees.headers, "headers", &height_key(height))
+    }
+
+    fn tx_place(&self, txid: &Txid) -> Result<Option<TxPlace>, StoreError> {
+        let place: Option<TxPlace> = lookup(&self.trees.tx_index, "tx_index", &txid.0)?;
+        Ok(place.filter(|place| place.height <= self.view().state.height()))
+    }
+
+    fn genesis_transaction(&self, place: &TxPlace) -> Option<StoredTransaction> {
+        let tx = self.genesis.block.txs.get(usize::try_from(place.position).ok()?)?;
+        Some(StoredTransaction { tx: tx.clone(), spent: Vec::new() })
+    }
+
+    /// The answer, or the end of the node: a wrong one would have it sign what it must not.
+    fn or_stop<T>(&self, answer: Result<T, StoreError>) -> T {
+        answer.unwrap_or_else(|error| (self.options.on_failure)(&error))
+    }
+}
+
+fn lookup<T: Decode<()>>(tree: &Tree, name: &'static str, key: &[u8]) -> Result<Option<T>, StoreError> {
+    tree.get(key)?.map(|bytes| read(name, &bytes)).transpose()
+}
+
+impl StateRead for SledStore {
+    fn utxo(&self, outpoint: &OutPoint) -> Option<Utxo> {
+        self.or_stop(self.unspent_output(outpoint))
+    }
+
+    fn archived_height(&self, txid: &Txid) -> Option<Height> {
+        self.or_stop(self.tx_place(txid)).map(|place| place.height)
+    }
+
+    fn spender(&self, outpoint: &OutPoint) -> Option<Txid> {
+        self.or_stop(self.spent_by(outpoint)).map(|(txid, _)| txid)
+    }
+}
+
+impl Store for SledStore {
+    fn sealed_block(&self, height: Height) -> Option<Arc<SealedBlock>> {
+        let stored = self.or_stop(self.block(height))?;
+        Some(Arc::new(SealedBlock { block: stored.block, commit: stored.commit? }))
+    }
+}
+
+impl Archive for SledStore {
+    fn totals(&self) -> Totals {
+        let view = self.view();
+        let View { state, transactions, outputs, .. } = &*view;
+        Totals { height: state.height(), transactions: *transactions, outputs: *outputs, supply: state.supply }
+    }
+
+    fn header(&self, height: Height) -> Result<Option<StoredHeader>, StoreError> {
+        let record = self.header_record(height)?;
+        Ok(record.map(|HeaderRecord { header, hash, location }| {
+            let stored_bytes = location.map_or(0, |at| at.length.saturating_sub(at.head_end));
+            StoredHeader { header, hash, stored_bytes }
+        }))
+    }
+
+    fn height_of(&self, hash: &BlockHash) -> Result<Option<Height>, StoreError> {
+        let Some(height) = self.trees.block_by_hash.get(hash.0)? else { return Ok(None) };
+        let height = height.as_ref().try_into().map(u64::from_be_bytes);
+        let height = Height::new(height.map_err(|_| damaged("a value of block_by_hash is none"))?);
+        Ok(Some(height).filter(|height| *height <= self.view().state.height()))
+    }
+
+    fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError> {
+        let Some(record) = self.header_record(height)? else { return Ok(None) };
+        let Some(location) = record.location else { return Ok(Some(self.genesis.clone())) };
+        let stored = self.reader.block(height, &location)?;
+        if stored.block.header != record.header {
+            return Err(damaged(format!("blocks/ has another block at height {height}")));
+        }
+        Ok(Some(stored))
+    }
+
+    fn commit(&self, height: Height) -> Result<Option<Commit>, StoreError> {
+        let location = self.header_record(height)?.and_then(|record| record.location);
+        let head = location.map(|location| self.reader.head(height, &location)).transpose()?;
+        Ok(head.map(|head| head.commit))
+    }
+
+    fn transaction(&self, txid: &Txid) -> Result<Option<ArchivedTransaction>, StoreError> {
+        let Some(place) = self.tx_place(txid)? else { return Ok(None) };
+        let missing = || damaged(format!("the place of transaction {txid} has no block"));
+        let record = self.header_record(place.height)?.ok_or_else(missing)?;
+        let stored = match &record.location {
+            None => self.genesis_transaction(&place).ok_or_else(missing)?,
+            Some(location) => {
+                let stored = self.reader.transaction(place.height, location, place.bytes)?;
+                if stored.tx.body.txid() != *txid {
+                    return Err(BlockFilesError::damaged(location, place.height, RecordError::Damaged).into());
+                }
+                stored
+            }
+        };
+        Ok(Some(ArchivedTransaction { height: place.height, position: place.position, stored }))
+    }
+
+    fn unspent_output(&self, outpoint: &OutPoint) -> Result<Option<Utxo>, StoreError> {
+        self.utxo_at(&self.view(), outpoint)
+    }
+
+    fn spent_by(&self, outpoint: &OutPoint) -> Result<Option<(Txid, Height)>, StoreError> {
+        let spender: Option<Spender> = lookup(&self.trees.spent, "spent", &outpoint_key(outpoint))?;
+        let spender = spender.filter(|spender| spender.height <= self.view().state.height());
+        Ok(spender.map(|Spender { txid, height }| (txid, height)))
+    }
+
+    fn lock_totals(&self, lock: &Lock) -> Result<LockTotals, StoreError> {
+        last_totals(&self.trees.history, &lock_key(lock), self.view().state.height().next())
+    }
+
+    fn unspent_of(
+        &self,
+        lock: &Lock,
+        after: Option<OutPoint>,
+        limit: usize,
+    ) -> Result<Vec<(OutPoint, Utxo)>, StoreError> {
+        let limit = limit.min(MAX_PAGE);
+        let start = after.map_or(Bound::Included(lock_key(lock).to_vec()), |after| {
+            Bound::Excluded(unspent_key(lock, &after).to_vec())
+        });
+        let mut end = [u8::MAX; UNSPENT_BYTES];
+        end[..LOCK_BYTES].copy_from_slice(&lock_key(lock));
+        self.at_one_tip(|view| {
+            let mut page = Vec::new();
+            for key in self.trees.unspent.range((start.clone(), Bound::Included(end.to_vec()))).keys() {
+                if page.len() >= limit {
+                    break;
+                }
+                let outpoint = read_outpoint(key?.get(LOCK_BYTES..).unwrap_or_default());
+                let outpoint = outpoint.ok_or_else(|| damaged("a key of unspent is none"))?;
+                page.extend(self.utxo_at(view, &outpoint)?.map(|utxo| (outpoint, utxo)));
+            }
+            Ok(page)
+        })
+    }
+
+    fn history_of(
+        &self,
+        lock: &Lock,
+        before: Option<(Height, Txid)>,
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        let tip = self.view().state.height();
+        let newest = history_key(lock, tip.next(), &Txid::ZERO);
+        let end: [u8; HISTORY_BYTES] =
+            before.map_or(newest, |(height, txid)| history_key(lock, height, &txid)).min(newest);
+        let mut page = Vec::new();
+        for entry in self.trees.history.range(&lock_key(lock)[..]..&end[..]).rev().take(limit.min(MAX_PAGE)) {
+            let (key, bytes) = entry?;
+            let (height, txid) = read_history_key(&key).ok_or_else(|| damaged("a key of history is none"))?;
+            let HistoryRecord { received, sent, .. } = read("history", &bytes)?;
+            page.push(HistoryEntry { height, txid, received, sent });
+        }
+        Ok(page)
+    }
+
+    fn validators(&self, epoch: Epoch) -> Result<Option<ValidatorSet>, StoreError> {
+        if epoch > self.view().state.child_epoch(&self.options.chain) {
+            return Ok(None);
+        }
+        validator_set(&self.trees.validators, epoch)
+    }
+}

@@ -1,0 +1,11 @@
+//! The disk half as a whole: what survives, and what is refused.
+
+pub mod recording;
+pub mod scene;
+
+mod answers;
+mod blocks;
+mod damage;
+mod journal;
+mod node;
+mod power_cut;
