@@ -12,6 +12,7 @@ pub mod crypto;
 pub mod finality;
 pub mod ledger;
 pub mod limits;
+pub mod network;
 pub mod replica;
 pub mod signer;
 pub mod snowball;

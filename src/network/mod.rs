@@ -1,0 +1,47 @@
+//! Links to other nodes (`protocol.md` 10): who is there, what they say, what they are told.
+//!
+//! [`Network::start`] listens and dials; what happens comes as [`Event`]s, what is to be done goes through [`Handle`].
+//! Everything that concerns the bytes, the handshake, signs of life, addresses and numbers of links stays inside.
+//!
+//! # Nobody waits for anybody else
+//! - **Outwards** a frame is put into the queue of its peer, urgent before bulk ([`Priority`]); a peer for which too much
+//!   waits is dropped. A frame is encoded once for all peers.
+//! - **Inwards** a message comes with an [`Allowance`] out of its peer's own share. The node keeps it until the message is
+//!   dealt with; a peer that used up its share is not read from, which its TCP connection tells it. The channel of events
+//!   has room for the shares of all peers, so no peer fills it for the others.
+//! - A link is one task. It ends when its connection does, when a limit is crossed, or when the node says so.
+//!
+//! # The order of files
+//! `noise` (channel), `frame` and `stream` (frames over it), `hello` and `message` (what they hold), `outgoing`, `peer`
+//! and `table` (links), `conversation` and `session` (the life of one), `targets` and `dial` (whom to dial), `server` (all together).
+
+mod address;
+mod conversation;
+mod dial;
+mod error;
+mod event;
+mod frame;
+mod hello;
+mod message;
+mod noise;
+mod outgoing;
+mod peer;
+mod server;
+mod session;
+mod settings;
+mod shared;
+mod stream;
+mod table;
+mod targets;
+#[cfg(test)]
+mod testing;
+
+pub use error::LinkError;
+pub use event::{Allowance, Event};
+pub use frame::{Frame, FrameError};
+pub use hello::HelloError;
+pub use message::{CloseReason, PeerAddress, Priority, Wire, priority, replica_frame};
+pub use noise::NoiseError;
+pub use peer::{PeerInfo, PeerSnapshot};
+pub use server::{Handle, Network, NetworkError};
+pub use settings::{Clock, Settings, SettingsError, Timings};

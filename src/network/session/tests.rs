@@ -1,0 +1,393 @@
+use super::*;
+use crate::limits::{HANDSHAKE_TIMEOUT_MS, MAX_AGENT_BYTES};
+use crate::limits::{MAX_HANDSHAKE_BYTES, MAX_MESSAGE_BYTES};
+use crate::network::frame::FrameError;
+use crate::network::hello::{Expected, Hello, HelloError};
+use crate::network::noise::NoiseError;
+use crate::network::settings::{Clock, Settings};
+use crate::network::shared::Receivers;
+use crate::network::testing::{CHAIN, Peer, hello, key, message, node_id, settings, within};
+use crate::signer::{LogContents, Signer};
+use crate::types::hash::{BlockHash, ChainId, Txid};
+use crate::types::link::{LinkProof, link_digest};
+use crate::types::number::{Height, TimeMs};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::task::JoinHandle;
+
+type Near = (ReadHalf<DuplexStream>, WriteHalf<DuplexStream>);
+type TestPeer = Peer<ReadHalf<DuplexStream>, WriteHalf<DuplexStream>>;
+
+/// Node 1, without sockets.
+struct Node {
+    shared: Arc<Shared>,
+    receivers: Receivers,
+}
+
+impl Node {
+    fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings(1);
+        change(&mut settings);
+        let (shared, receivers) = Shared::new(settings, None).unwrap();
+        Self { shared: Arc::new(shared), receivers }
+    }
+
+    /// A connection from somebody; the node's end of it runs.
+    fn accept(&self) -> (Near, JoinHandle<Ended>) {
+        let (near, far) = duplex(1 << 20);
+        let (reader, writer) = split(far);
+        let address = "127.0.0.1:4000".parse().unwrap();
+        let socket = Socket { reader, writer, address, role: Role::Responder };
+        let shared = self.shared.clone();
+        (split(near), tokio::spawn(async move { run(&shared, socket, None).await }))
+    }
+
+    /// A channel with peer `n`, which did not say `Hello` yet.
+    async fn channel(&self, n: u8) -> (TestPeer, JoinHandle<Ended>) {
+        let ((reader, writer), task) = self.accept();
+        (Peer::new(reader, writer, n, Role::Initiator).await, task)
+    }
+
+    /// A link with peer `n`.
+    async fn link(&mut self, n: u8) -> (TestPeer, JoinHandle<Ended>, Arc<PeerInfo>) {
+        let (mut peer, task) = self.channel(n).await;
+        peer.introduce(&hello(n)).await;
+        match self.event().await {
+            Event::Connected { info, .. } => (peer, task, info),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn event(&mut self) -> Event {
+        within(self.receivers.events.recv()).await.unwrap()
+    }
+
+    async fn disconnected(&mut self) -> LinkError {
+        match self.event().await {
+            Event::Disconnected { reason, .. } => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn replica(message: Message) -> Wire {
+    Wire::Replica(Arc::new(message))
+}
+
+#[tokio::test]
+async fn a_link_is_known_by_what_was_proved() {
+    let mut node = Node::new();
+    let (_peer, _task, info) = node.link(2).await;
+    assert_eq!((info.node_id, info.role, info.masternode), (node_id(2), Role::Responder, None));
+    assert_eq!((info.agent.as_str(), info.tip), ("test/2", Height::new(2)));
+}
+
+#[tokio::test]
+async fn the_signers_proof_names_the_masternode_at_the_other_end() {
+    let (signer, _) = Signer::open(CHAIN, key(9), LogContents::Missing { fresh: true }).unwrap();
+    let node = Node::with(|settings| settings.prover = Some(signer.link_prover()));
+    let (mut peer, _task) = node.channel(2).await;
+    let heard = peer.introduce(&hello(2)).await;
+    let proof = heard.masternode.unwrap();
+    assert_eq!(proof.consensus_key, key(9).public_key());
+    let expected = Expected {
+        chain: CHAIN,
+        own_id: node_id(2),
+        own_nonce: 2,
+        proved: node_id(1),
+        role: Role::Responder,
+        handshake_hash: &peer.handshake_hash,
+    };
+    assert_eq!(heard.check(expected), Ok(()));
+}
+
+#[tokio::test]
+async fn a_masternode_is_known_by_its_consensus_key_and_an_impostor_is_refused() {
+    let mut node = Node::new();
+    let (mut peer, _task) = node.channel(2).await;
+    let signature = key(9).sign(&link_digest(&CHAIN, Role::Initiator, &peer.handshake_hash));
+    let proof = LinkProof { consensus_key: key(9).public_key(), signature };
+    peer.introduce(&Hello { masternode: Some(proof), ..hello(2) }).await;
+    let Event::Connected { info, .. } = node.event().await else { panic!("no link") };
+    assert_eq!(info.masternode, Some(key(9).public_key()));
+
+    let (mut impostor, task) = node.channel(3).await;
+    impostor.introduce(&Hello { masternode: Some(proof), ..hello(3) }).await;
+    assert_eq!(impostor.next().await, Ok(Wire::Close(CloseReason::Fault)));
+    drop(impostor);
+    let ended = within(task).await.unwrap();
+    assert_eq!(ended.reason, LinkError::Hello(HelloError::BadProof(key(9).public_key())));
+    assert!(ended.reason.is_fault());
+}
+
+#[tokio::test]
+async fn who_is_refused_is_told_why_and_the_node_hears_nothing_of_it() {
+    let mut node = Node::new();
+    let nonce = node.shared.nonce;
+    let refused = [
+        (Hello { chain_id: ChainId([8; 32]), ..hello(2) }, CloseReason::WrongChain),
+        (Hello { protocol: 2, ..hello(2) }, CloseReason::UnknownProtocol),
+        (Hello { nonce, ..hello(2) }, CloseReason::SelfConnection),
+        (Hello { node_id: node_id(3), ..hello(2) }, CloseReason::Fault),
+        (Hello { agent: "a".repeat(MAX_AGENT_BYTES + 1), ..hello(2) }, CloseReason::Fault),
+    ];
+    for (hello, reason) in refused {
+        let (mut peer, task) = node.channel(2).await;
+        peer.introduce(&hello).await;
+        assert_eq!(peer.next().await, Ok(Wire::Close(reason)));
+        assert_eq!(peer.next().await, Err(LinkError::HungUp));
+        drop(peer);
+        assert_eq!(within(task).await.unwrap().held, None);
+    }
+    let (mut same_key, _task) = node.channel(1).await;
+    same_key.introduce(&hello(1)).await;
+    assert_eq!(same_key.next().await, Ok(Wire::Close(CloseReason::SameKey)));
+    assert!(node.receivers.events.try_recv().is_err());
+    assert!(node.shared.table.links().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_handshake_is_dropped_wherever_it_stops() {
+    let node = Node::new();
+    let timed_out = LinkError::HandshakeTimeout(HANDSHAKE_TIMEOUT_MS);
+    let (silent, task) = node.accept();
+    assert_eq!(task.await.unwrap().reason, timed_out);
+    drop(silent);
+    let (without_hello, task) = node.channel(2).await;
+    assert_eq!(task.await.unwrap().reason, timed_out);
+    drop(without_hello);
+    let ((_reader, mut writer), task) = node.accept();
+    let start = Instant::now();
+    let drip = async {
+        // A byte a second: each of them comes in time, all of them do not.
+        for byte in 32_u16.to_be_bytes().into_iter().chain([0; 30]) {
+            if writer.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let (_, ended) = tokio::join!(drip, task);
+    assert_eq!(ended.unwrap().reason, timed_out);
+    assert!(start.elapsed() >= Duration::from_millis(HANDSHAKE_TIMEOUT_MS));
+}
+
+#[tokio::test]
+async fn garbage_ends_the_link_at_every_stage() {
+    let mut node = Node::new();
+    // Instead of a handshake.
+    let ((mut reader, mut writer), task) = node.accept();
+    writer.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    assert!(matches!(within(task).await.unwrap().reason, LinkError::Noise(NoiseError::Length { .. })));
+    assert_eq!(within(reader.read(&mut [0; 9])).await.unwrap(), 0, "and nothing is answered");
+    // Instead of Hello.
+    let (mut peer, task) = node.channel(2).await;
+    peer.send_body(&[0xff; 40]).await;
+    peer.hear_out().await;
+    let ended = within(task).await.unwrap();
+    assert!(matches!(ended.reason, LinkError::Hello(HelloError::Encoding(_))));
+    // Instead of a message.
+    for body in [&[0xff; 40][..], &[0, 1, 0], &[]] {
+        let (mut peer, _, _) = node.link(2).await;
+        peer.send_body(body).await;
+        let reason = node.disconnected().await;
+        assert!(matches!(reason, LinkError::Message(_)) && reason.is_fault(), "{reason:?}");
+        assert_eq!(peer.next_answer().await, Ok(Wire::Close(CloseReason::Fault)));
+    }
+    // Instead of a Noise message.
+    let (peer, _, _) = node.link(2).await;
+    let mut sink = peer.writer.into_inner();
+    sink.write_all(&[0, 40]).await.unwrap();
+    sink.write_all(&[0xff; 40]).await.unwrap();
+    assert!(matches!(node.disconnected().await, LinkError::Noise(NoiseError::Protocol(_))));
+}
+
+#[tokio::test]
+async fn a_length_of_four_gibibytes_ends_the_link_unread() {
+    let mut node = Node::new();
+    let (mut peer, _, _) = node.link(2).await;
+    peer.send_bytes(vec![0xff; 4]).await;
+    let reason = node.disconnected().await;
+    let expected = FrameError::TooLong { length: u32::MAX.into(), limit: MAX_MESSAGE_BYTES };
+    assert_eq!(reason, LinkError::Frame(expected));
+    assert_eq!(peer.next_answer().await, Ok(Wire::Close(CloseReason::Fault)));
+}
+
+#[tokio::test]
+async fn before_hello_a_frame_has_the_handshakes_limit() {
+    let node = Node::new();
+    let (mut peer, task) = node.channel(2).await;
+    peer.send_bytes(1_025_u32.to_le_bytes().to_vec()).await;
+    peer.hear_out().await;
+    let expected = FrameError::TooLong { length: 1_025, limit: MAX_HANDSHAKE_BYTES };
+    assert_eq!(within(task).await.unwrap().reason, LinkError::Frame(expected));
+}
+
+#[tokio::test]
+async fn what_would_unpack_to_too_much_ends_the_link() {
+    let mut node = Node::new();
+    let (mut peer, _, _) = node.link(2).await;
+    let bomb = zstd::bulk::compress(&vec![0; MAX_MESSAGE_BYTES + 1], 1).unwrap();
+    let mut frame = (bomb.len() as u32).to_le_bytes().to_vec();
+    frame.push(1);
+    frame.extend_from_slice(&bomb);
+    peer.send_bytes(frame).await;
+    let expected = FrameError::TooLong { length: MAX_MESSAGE_BYTES as u64 + 1, limit: MAX_MESSAGE_BYTES };
+    assert_eq!(node.disconnected().await, LinkError::Frame(expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_falls_silent_is_dropped() {
+    let mut node = Node::new();
+    let (_peer, task, _) = node.link(2).await;
+    let reason = node.disconnected().await;
+    assert_eq!(reason, LinkError::Silent(15_000));
+    assert!(within(task).await.unwrap().held.unwrap() >= Duration::from_secs(15));
+    assert!(node.shared.table.links().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_measure_the_way_and_the_other_clock() {
+    let mut node = Node::with(|settings| settings.clock = Clock::new(|| TimeMs(1_000_000)));
+    let (mut peer, _, info) = node.link(2).await;
+    let nonce = loop {
+        if let Wire::Ping { nonce } = peer.next().await.unwrap() {
+            break nonce;
+        }
+    };
+    tokio::time::advance(Duration::from_millis(80)).await;
+    peer.send(&Wire::Pong { nonce: nonce.wrapping_add(1), time: TimeMs(0) }).await;
+    peer.send(&Wire::Pong { nonce, time: TimeMs(1_000_000 + 40 - 300) }).await;
+    // The answer to this comes after both were looked at.
+    peer.send(&Wire::Ping { nonce: 5 }).await;
+    assert_eq!(peer.next_answer().await, Ok(Wire::Pong { nonce: 5, time: TimeMs(1_000_000) }));
+    let snapshot = node.shared.table.get(info.peer).unwrap().snapshot();
+    assert_eq!(snapshot.latency, Some(Duration::from_millis(80)));
+    assert_eq!(snapshot.clock_offset_ms, Some(-300), "half of the way back was under way");
+    assert!(snapshot.bytes_received > 0 && snapshot.bytes_sent > 0);
+}
+
+#[tokio::test]
+async fn a_peers_tip_is_what_it_said_last() {
+    let mut node = Node::new();
+    let (mut peer, _, info) = node.link(2).await;
+    peer.send(&replica(Message::Status { height: Height::new(77), hash: BlockHash([1; 32]) })).await;
+    assert!(matches!(node.event().await, Event::Message { .. }));
+    assert_eq!(node.shared.table.get(info.peer).unwrap().snapshot().tip, Height::new(77));
+}
+
+#[tokio::test]
+async fn who_uses_up_its_allowance_waits_and_nobody_else_does() {
+    let mut node = Node::new();
+    let (mut greedy, _, greedy_info) = node.link(2).await;
+    let (mut other, _, other_info) = node.link(3).await;
+    let most = INBOUND_ALLOWANCE_BYTES / MIN_INBOUND_CHARGE_BYTES;
+    let flood = tokio::spawn(async move {
+        for _ in 0..most + 10 {
+            greedy.send(&replica(message(1))).await;
+        }
+        greedy
+    });
+    let mut held = Vec::new();
+    while held.len() < most {
+        let Event::Message { peer, allowance, .. } = node.event().await else { panic!("no message") };
+        assert_eq!(peer, greedy_info.peer);
+        held.push(allowance);
+    }
+    let _greedy = within(flood).await.unwrap();
+    other.send(&replica(message(2))).await;
+    let Event::Message { peer, .. } = node.event().await else { panic!("no message") };
+    assert_eq!(peer, other_info.peer, "the greedy one waits, with ten messages to go");
+    assert!(node.receivers.events.try_recv().is_err());
+    held.clear();
+    for _ in 0..10 {
+        let Event::Message { peer, .. } = node.event().await else { panic!("no message") };
+        assert_eq!(peer, greedy_info.peer);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_dropped_while_others_go_on() {
+    let mut node = Node::new();
+    let (_slow, _, slow_info) = node.link(2).await;
+    let (mut good, _, good_info) = node.link(3).await;
+    let frame = replica(Message::GetTxs(vec![Txid([1; 32]); 1_024])).frame().unwrap();
+    let mut sent = 0;
+    while node.shared.table.get(slow_info.peer).is_some() {
+        node.shared.table.links().values().for_each(|link| link.send(&frame, Priority::Bulk));
+        sent += 1;
+        assert!(matches!(good.next_answer().await, Ok(Wire::Replica(_))));
+    }
+    assert!(sent > 8_000);
+    assert!(matches!(node.disconnected().await, LinkError::Slow(_)));
+    assert!(node.shared.table.get(good_info.peer).is_some());
+    assert_eq!(node.shared.table.get(good_info.peer).unwrap().outgoing.bytes(), 0);
+}
+
+#[tokio::test]
+async fn urgent_frames_overtake_what_waits() {
+    let mut node = Node::new();
+    let (mut peer, _, info) = node.link(2).await;
+    let link = node.shared.table.get(info.peer).unwrap();
+    let status = replica(Message::Status { height: Height::ZERO, hash: BlockHash::default() });
+    // One poll of the link takes all of them, so nothing is written in between.
+    for n in 0..100 {
+        link.say(&replica(message(n)), Priority::Bulk).unwrap();
+    }
+    link.say(&status, Priority::Urgent).unwrap();
+    assert_eq!(peer.next_answer().await, Ok(status));
+    assert_eq!(peer.next_answer().await, Ok(replica(message(0))));
+}
+
+#[tokio::test]
+async fn long_messages_arrive_whole() {
+    let mut node = Node::new();
+    let (mut peer, _, _) = node.link(2).await;
+    let txids: Vec<Txid> = (0..100_000_u32).map(|n| Txid(*blake3::hash(&n.to_le_bytes()).as_bytes())).collect();
+    let long = Message::TxAnnounce(txids);
+    peer.send(&replica(long.clone())).await;
+    let Event::Message { message, size, allowance, .. } = node.event().await else { panic!("no message") };
+    assert_eq!(message, long);
+    assert_eq!(allowance.bytes(), size);
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_are_told_to_who_asks_now_and_then_and_taken_only_when_asked_for() {
+    let mut node = Node::new();
+    let (mut peer, _, _) = node.link(2).await;
+    let (mut listener, _) = node.channel(3).await;
+    listener.introduce(&Hello { listen: Some("0.0.0.0:4003".into()), ..hello(3) }).await;
+    assert!(matches!(node.event().await, Event::Connected { .. }));
+    let known: SocketAddr = "127.0.0.1:4003".parse().unwrap();
+    peer.send(&Wire::GetPeers).await;
+    peer.send(&Wire::GetPeers).await;
+    peer.send(&Wire::Ping { nonce: 1 }).await;
+    let mut answers = [peer.next_answer().await.unwrap(), peer.next_answer().await.unwrap()];
+    answers.sort_by_key(|answer| matches!(answer, Wire::Peers(_)));
+    assert!(matches!(answers[0], Wire::Pong { nonce: 1, .. }), "asked twice, answered once");
+    assert_eq!(answers[1], Wire::Peers(vec![known.into()]), "neither its own nor one that does not listen");
+
+    let told: SocketAddr = "127.0.0.1:4009".parse().unwrap();
+    let nowhere: SocketAddr = "0.0.0.0:4009".parse().unwrap();
+    peer.send(&Wire::Peers(vec![told.into(), nowhere.into()])).await;
+    assert_eq!(within(node.receivers.learnt.recv()).await.unwrap(), [told]);
+    peer.send(&Wire::Peers(vec![known.into()])).await;
+    peer.send(&Wire::Ping { nonce: 2 }).await;
+    assert!(matches!(peer.next_answer().await, Ok(Wire::Pong { nonce: 2, .. })));
+    assert!(node.receivers.learnt.try_recv().is_err(), "nobody asked a second time");
+    peer.send(&Wire::Peers(vec![known.into(); MAX_ADDRESSES_PER_MESSAGE + 1])).await;
+    assert_eq!(node.disconnected().await, LinkError::TooManyAddresses(MAX_ADDRESSES_PER_MESSAGE + 1));
+}
+
+#[tokio::test]
+async fn a_stopping_node_tells_its_peers() {
+    let mut node = Node::new();
+    let (mut peer, task, _) = node.link(2).await;
+    node.shared.cancel.cancel();
+    assert_eq!(peer.next_answer().await, Ok(Wire::Close(CloseReason::Stopping)));
+    drop(peer);
+    assert_eq!(within(task).await.unwrap().reason, LinkError::Closed(CloseReason::Stopping));
+}
