@@ -8,8 +8,10 @@
 #![cfg_attr(test, allow(clippy::cloned_ref_to_slice_refs))] // A test reads better with `[tx.clone()]`.
 
 pub mod chain;
+pub mod config;
 pub mod crypto;
 pub mod finality;
+pub mod keyfile;
 pub mod ledger;
 pub mod limits;
 pub mod network;
