@@ -15,6 +15,7 @@ pub mod keyfile;
 pub mod ledger;
 pub mod limits;
 pub mod network;
+pub mod node;
 pub mod replica;
 pub mod signer;
 pub mod snowball;

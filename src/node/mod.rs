@@ -1,0 +1,24 @@
+//! The node: threads, files, sockets and clocks around the replica. Nothing here decides a rule of the protocol.
+//!
+//! ```text
+//! links ──▶ verify stage ──▶ inbox ──▶ replica's thread ──▶ links
+//! RPC   ──▶      │                        │      │     └──▶ view, feed ──▶ RPC
+//!                ▼                        ▼      ▼
+//!          faults end links            beacon  disk: journal, votes.log, signer ──▶ inbox
+//!                                                └──▶ store ──▶ inbox
+//! ```
+
+pub mod beacon;
+pub mod clock;
+pub mod core;
+pub mod disk;
+pub mod feed;
+pub mod handle;
+pub mod input;
+pub mod lanes;
+pub mod run;
+pub mod verify;
+pub mod view;
+
+pub use handle::{NodeHandle, Stopping};
+pub use run::{Node, NodeOptions, StartError, fresh_votes_log};

@@ -1,0 +1,352 @@
+//! Starting a node and stopping it: everything opened in order, joined, and closed in the opposite order.
+
+use super::beacon::BeaconWorker;
+use super::core::{Core, CoreError, Wire};
+use super::disk::{DiskHandle, DiskThreads};
+use super::feed::Feed;
+use super::handle::{NodeHandle, Parts};
+use super::input::{Held, Inbox, NodeInput};
+use super::lanes::Lane;
+use super::verify::{FaultSink, VerifyStage, VerifyThreads};
+use super::view::View;
+use super::{clock, lanes};
+use crate::chain::spec::Chain;
+use crate::ledger::verify::Verifier;
+use crate::ledger::{PoolLimits, VerifiedTx};
+use crate::network::{CloseReason, Event as NetworkEvent, Handle as NetworkHandle, Network, NetworkError, Settings};
+use crate::replica::{Input, Message, OpenError, PeerId, Recovery, Replica, ReplicaConfig};
+use crate::signer::{LogContents, Recovered, Signer, SignerError};
+use crate::storage::files::DiskFiles;
+use crate::storage::mempool_file;
+use crate::storage::recovery::{self, DataDirectory, DirectoryError};
+use crate::storage::sled_store::{SledStore, StoreOptions};
+use crate::storage::store::{Archive, StoreError};
+use crate::storage::votes_file::VotesFile;
+use crate::storage::write_ahead::{WriteAhead, WriteError};
+use crate::types::hash::ChainId;
+use crate::types::keys::SecretKey;
+use crate::types::number::Height;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+/// Bytes of the operating system's randomness behind the replica's choices.
+const SEED_BYTES: usize = 32;
+
+/// What a node is started with.
+pub struct NodeOptions {
+    /// The chain.
+    pub chain: Chain,
+    /// The data directory, which exists.
+    pub data_dir: PathBuf,
+    /// By what other nodes know this one.
+    pub node_key: SecretKey,
+    /// The consensus key; `None`: the node observes.
+    pub masternode_key: Option<SecretKey>,
+    /// Where to listen; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// `host:port` under which others reach this node.
+    pub advertise: Option<String>,
+    /// Nodes to begin with, `host:port`.
+    pub seeds: Vec<String>,
+    /// Most links.
+    pub max_peers: usize,
+    /// Most links that others opened from one IP address.
+    pub max_inbound_per_ip: usize,
+    /// Bounds of the pool.
+    pub pool: PoolLimits,
+    /// Memory for the index, in bytes.
+    pub cache_bytes: u64,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// `votes.log`.
+    #[error("votes.log: {0}")]
+    Signer(#[from] SignerError),
+    /// What is on disk contradicts itself.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The first write failed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The system gives no thread.
+    #[error("the system gives no thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A node that runs.
+pub struct Node {
+    handle: NodeHandle,
+    network: Network,
+    inbox: Arc<Inbox>,
+    verify: VerifyThreads,
+    disk: DiskThreads,
+    core: JoinHandle<()>,
+    ended: oneshot::Receiver<Result<Vec<VerifiedTx>, CoreError>>,
+    files: Arc<DiskFiles>,
+    pump: tokio::task::JoinHandle<()>,
+    _directory: crate::storage::lock::DirectoryLock,
+}
+
+/// The index cannot be read while somebody waits for the answer: nothing could be answered rightly.
+fn stop_at_once(error: &StoreError) -> ! {
+    error!(%error, "the node cannot go on");
+    std::process::abort()
+}
+
+impl Node {
+    /// Opens the data directory, goes on where it says the node was, and joins the network.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing has been signed or promised.
+    pub async fn start(options: NodeOptions) -> Result<Self, StartError> {
+        let verifier = Arc::new(Verifier::new(options.chain.clone()));
+        let files = Arc::new(DiskFiles::new(&options.data_dir));
+        let directory = open_directory(&options, &files, &verifier)?;
+        let DataDirectory { store, mut log, state, records, votes, lock } = directory;
+        let view = Arc::new(View::new(state.clone()));
+        let opened = open_signer(&options, &state, votes, &mut log)?;
+        let (signer, bft, prover) = match opened {
+            Some((signer, recovered)) => {
+                let prover = signer.link_prover();
+                (Some(signer), Some(recovered.bft), Some(prover))
+            }
+            None => (None, None, None),
+        };
+        let key = signer.as_ref().map(Signer::public_key);
+        let config = ReplicaConfig {
+            chain: options.chain.clone(),
+            key,
+            seed: rand::random::<[u8; SEED_BYTES]>(),
+            pool: options.pool,
+        };
+        let recovery = Recovery { state, journal: records, signer: bft };
+        let (replica, first) = Replica::open(config, Arc::clone(&verifier), store.clone(), recovery, clock::now())?;
+        view.restore(replica.ledger());
+        let height = replica.ledger().tip().height();
+        info!(height = height.get(), masternode = key.map(|key| key.to_string()), "opened");
+
+        let inbox: Arc<Inbox> = Arc::new(lanes::Lanes::default());
+        let mut settings = Settings::new(options.chain.id(), options.node_key);
+        settings.prover = prover;
+        settings.listen = options.listen;
+        settings.advertise = options.advertise;
+        settings.seeds = options.seeds;
+        settings.max_links = options.max_peers;
+        settings.max_inbound_per_ip = options.max_inbound_per_ip;
+        let (network, events) = Network::start(settings).await?;
+        network.handle().set_tip(height);
+        let (stage, verify) = VerifyStage::start(Arc::clone(&verifier), Arc::clone(&inbox), faults(network.handle()))?;
+        match mempool_file::load(&*files) {
+            Ok(txs) => stage.restore(txs),
+            Err(error) => warn!(%error, "transactions that were not final are forgotten"),
+        }
+        let pump = tokio::spawn(pump(events, Arc::clone(&stage), Arc::clone(&inbox)));
+        let (disk, disk_threads) =
+            DiskHandle::start(log, signer, Arc::clone(&verifier), Arc::clone(&inbox), Arc::clone(&store))?;
+        let beacon = BeaconWorker::start(Arc::clone(&inbox))?;
+        let feed = Arc::new(Feed::default());
+        let handle = NodeHandle::new(Parts {
+            chain: options.chain,
+            masternode: key,
+            pool: options.pool,
+            data_dir: options.data_dir,
+            view: Arc::clone(&view),
+            feed: Arc::clone(&feed),
+            archive: store as Arc<dyn Archive>,
+            verifier,
+            stage,
+            inbox: Arc::clone(&inbox),
+            network: network.handle(),
+            beacon: beacon.progress(),
+            stop: CancellationToken::new(),
+        });
+        let core = Core { replica, inbox: Arc::clone(&inbox), disk, wire: Links(network.handle()), beacon, view, feed };
+        let (tell, ended) = oneshot::channel();
+        let stop = handle.stopping().clone();
+        let core = std::thread::Builder::new().name("replica".to_owned()).spawn(move || {
+            let outcome = core.run(first);
+            // The node may have been dropped.
+            tell.send(outcome).ok();
+            stop.cancel();
+        })?;
+        let disk = disk_threads;
+        Ok(Self { handle, network, inbox, verify, disk, core, ended, files, pump, _directory: lock })
+    }
+
+    /// The node as its users reach it.
+    pub fn handle(&self) -> NodeHandle {
+        self.handle.clone()
+    }
+
+    /// Stops: no more inputs, then what is under way, then the disk.
+    ///
+    /// # Errors
+    /// [`CoreError`] if the node had already stopped by itself.
+    pub async fn stop(self) -> Result<(), CoreError> {
+        self.handle.stop();
+        self.network.stop().await;
+        self.pump.abort();
+        let Self { inbox, verify, disk, core, ended, files, _directory, .. } = self;
+        let joined = tokio::task::spawn_blocking(move || {
+            verify.stop();
+            inbox.close();
+            // A thread that panicked has said so on its way out.
+            core.join().ok();
+            disk.join();
+        });
+        joined.await.ok();
+        let silent = || CoreError::Disk("the replica's thread ended without a word".to_owned());
+        let not_final = ended.await.unwrap_or_else(|_| Err(silent()))?;
+        if let Err(error) = mempool_file::save(&*files, not_final.iter().map(|tx| tx.tx())) {
+            warn!(%error, "transactions that are not final will be forgotten");
+        }
+        Ok(())
+    }
+}
+
+fn open_directory(
+    options: &NodeOptions,
+    files: &Arc<DiskFiles>,
+    verifier: &Arc<Verifier>,
+) -> Result<DataDirectory, DirectoryError> {
+    let store = || StoreOptions::new(options.chain.clone(), Arc::clone(verifier), options.cache_bytes, stop_at_once);
+    let mut last = std::time::Instant::now();
+    let mut progress = |height: Height| {
+        if last.elapsed() >= Duration::from_secs(2) {
+            last = std::time::Instant::now();
+            info!(height = height.get(), "the database catches up with blocks/");
+        }
+    };
+    match recovery::open(files.clone(), store(), &mut progress) {
+        Err(error) if error.is_repairable() => {
+            warn!(%error, "making the database anew");
+            let repaired = recovery::repair(files.clone(), store(), &mut progress)?;
+            let put_away = repaired.put_away.unwrap_or_default();
+            warn!(height = repaired.height.get(), put_away, "the database has been made anew");
+            recovery::open(files.clone(), store(), &mut progress)
+        }
+        opened => opened,
+    }
+}
+
+/// The signer, in the order of calls that its module demands; everything in `votes.log` is synced then.
+fn open_signer(
+    options: &NodeOptions,
+    state: &crate::ledger::state::ChainState,
+    votes: Option<Vec<u8>>,
+    log: &mut WriteAhead,
+) -> Result<Option<(Signer, Recovered)>, StartError> {
+    let Some(secret) = options.masternode_key.clone() else { return Ok(None) };
+    let key = secret.public_key();
+    let contents = match votes {
+        Some(bytes) => LogContents::Bytes(bytes),
+        None => LogContents::Missing { fresh: state.registry.by_key(&key).is_none() },
+    };
+    let (mut signer, recovered) = Signer::open(options.chain.id(), secret, contents)?;
+    if let Some(rewrite) = &recovered.rewrite {
+        log.replace_votes(rewrite.bytes.clone());
+    }
+    log.sync()?;
+    signer.flushed(recovered.seq);
+    if recovered.is_lost {
+        warn!(
+            masternode = %key,
+            "this key is a masternode's, and there is no votes.log that says what it signed: the node observes. If the \
+             file is lost for good, see docs/operating.md, \"A lost votes.log\""
+        );
+    }
+    if recovered.truncated > 0 {
+        info!(bytes = recovered.truncated, "cut a torn tail off votes.log: what stood there was never sent");
+    }
+    Ok(Some((signer, recovered)))
+}
+
+/// A peer that proves itself faulty is cut off.
+fn faults(network: NetworkHandle) -> FaultSink {
+    Arc::new(move |peer, fault| {
+        warn!(peer = peer.0, %fault, "a peer is at fault");
+        network.disconnect(peer, CloseReason::Fault);
+    })
+}
+
+/// Hands on what peers say.
+async fn pump(mut events: mpsc::Receiver<NetworkEvent>, stage: Arc<VerifyStage>, inbox: Arc<Inbox>) {
+    while let Some(event) = events.recv().await {
+        match event {
+            NetworkEvent::Connected { peer, info } => {
+                info!(peer = peer.0, address = %info.address, masternode = info.masternode.is_some(), "connected");
+                inbox.push(Lane::Express, NodeInput::replica(Input::Connected { peer, key: info.masternode }));
+            }
+            NetworkEvent::Message { peer, message, size: _, allowance } => {
+                stage.message(peer, message, Held::Link(allowance));
+            }
+            NetworkEvent::Disconnected { peer, reason } => {
+                info!(peer = peer.0, %reason, "disconnected");
+                inbox.push(Lane::Express, NodeInput::replica(Input::Disconnected { peer }));
+            }
+        }
+    }
+}
+
+/// Links as the replica's thread sees them.
+struct Links(NetworkHandle);
+
+impl Wire for Links {
+    fn send(&self, to: PeerId, message: &Arc<Message>) {
+        if let Err(error) = self.0.send_message(to, message) {
+            error!(%error, "a message was not sent");
+        }
+    }
+
+    fn broadcast(&self, message: &Arc<Message>) {
+        if let Err(error) = self.0.broadcast_message(message) {
+            error!(%error, "a message was not sent");
+        }
+    }
+
+    fn set_tip(&self, height: Height) {
+        self.0.set_tip(height);
+    }
+}
+
+/// The store takes blocks in, and syncs them.
+impl super::disk::BlockSink for Arc<SledStore> {
+    fn apply(&mut self, blocks: &[super::disk::StoreJob]) -> Result<(), String> {
+        let Some((_, synced)) = blocks.last() else { return Ok(()) };
+        let list: Vec<_> = blocks.iter().map(|(block, _)| Arc::clone(block)).collect();
+        SledStore::apply(self, &list).map_err(|e| e.to_string())?;
+        self.flush(*synced).map(drop).map_err(|e| e.to_string())
+    }
+}
+
+/// Writes the `votes.log` of a key that was made just now and so has never signed, into a data directory without one. A
+/// masternode's key without the file counts as one that lost it.
+///
+/// # Errors
+/// [`StartError`]; a file that is there is not touched.
+pub fn fresh_votes_log(folder: &std::path::Path, chain: ChainId, key: SecretKey) -> Result<(), StartError> {
+    let (mut file, found) = VotesFile::open(Arc::new(DiskFiles::new(folder))).map_err(WriteError::from)?;
+    if found.is_some() {
+        return Ok(());
+    }
+    let (_, recovered) = Signer::open(chain, key, LogContents::Missing { fresh: true })?;
+    if let Some(rewrite) = recovered.rewrite {
+        file.replace(rewrite.bytes);
+        file.sync().map_err(WriteError::from)?;
+    }
+    Ok(())
+}
