@@ -17,6 +17,7 @@ pub mod limits;
 pub mod network;
 pub mod node;
 pub mod replica;
+pub mod rpc;
 pub mod signer;
 pub mod snowball;
 pub mod storage;

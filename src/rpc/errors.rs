@@ -1,0 +1,407 @@
+//! Why a call fails, as its caller is told: a code, a text that says what to do, and `data.reason`, which programs can
+//! rely on.
+//!
+//! Codes below -32000 are those of JSON-RPC 2.0, small negative ones mean what they mean in Bitcoin Core.
+
+use crate::ledger::Rejection;
+use crate::ledger::rules::TxError;
+use crate::node::handle::Stopping;
+use crate::storage::store::StoreError;
+use crate::types::address::AddressError;
+use crate::types::codec::CodecError;
+use crate::types::hash::Txid;
+use crate::types::number::Height;
+use crate::types::transaction::OutPoint;
+use jsonrpsee::types::ErrorObjectOwned;
+use serde_json::{Map, Value, json};
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Not JSON.
+    #[error("the request is no JSON")]
+    Parse,
+    /// JSON, but no request.
+    #[error("no JSON-RPC 2.0 request: {problem}")]
+    InvalidRequest {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// No method has this name.
+    #[error("there is no method {name}{}", nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default())]
+    UnknownMethod {
+        /// The name asked for.
+        name: String,
+        /// The known name that looks most like it.
+        nearest: Option<&'static str>,
+    },
+    /// A subscription over HTTP.
+    #[error("{method} sends many answers: call it over a WebSocket, outside a batch")]
+    NeedsWebSocket {
+        /// The method.
+        method: &'static str,
+    },
+    /// Parameters that are neither an array nor an object.
+    #[error("parameters are an array or an object")]
+    BadParameters,
+    /// A name that no parameter of the method has.
+    #[error("{method} has no parameter \"{name}\"; it takes ({known})")]
+    UnknownParameter {
+        /// The method.
+        method: &'static str,
+        /// The name given.
+        name: String,
+        /// The method's parameters.
+        known: String,
+    },
+    /// More parameters than the method has.
+    #[error("{method} takes at most {most} parameters ({known}), {given} were given")]
+    ExtraParameter {
+        /// The method.
+        method: &'static str,
+        /// How many it has.
+        most: usize,
+        /// How many were given.
+        given: usize,
+        /// The method's parameters.
+        known: String,
+    },
+    /// A parameter that has to be there is not.
+    #[error("{method} needs the parameter \"{name}\"")]
+    MissingParameter {
+        /// The method.
+        method: &'static str,
+        /// The parameter.
+        name: &'static str,
+    },
+    /// A value of another kind.
+    #[error("\"{name}\" has to be {expected}")]
+    WrongType {
+        /// The parameter.
+        name: String,
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// A value of the right kind that makes no sense.
+    #[error("\"{name}\" is out of range: {problem}")]
+    OutOfRange {
+        /// The parameter.
+        name: String,
+        /// What is allowed.
+        problem: String,
+    },
+    /// A cursor that no page of this list came with.
+    #[error("\"cursor\" is not one that this method gave out")]
+    BadCursor,
+    /// An event that is no longer kept, or not of this node.
+    #[error(
+        "event {from} cannot be resumed from, the earliest kept is {earliest}: read the state, then subscribe anew"
+    )]
+    Gone {
+        /// What was asked for.
+        from: u64,
+        /// The earliest one.
+        earliest: u64,
+    },
+    /// No block, transaction or the like has this name.
+    #[error("no {what} {id} is known")]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
+        /// Its name.
+        id: String,
+    },
+    /// Not an address of this chain.
+    #[error("{reason}")]
+    BadAddress {
+        /// What is wrong.
+        reason: AddressError,
+    },
+    /// Bytes that are not what they should be.
+    #[error("\"{name}\" cannot be decoded: {problem}")]
+    CannotDecode {
+        /// The parameter.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A transaction that is not even valid on its own.
+    #[error("{0}")]
+    Invalid(TxError),
+    /// A transaction that the state refuses.
+    #[error("{0}")]
+    Rejected(Rejection),
+    /// A transaction that a block holds.
+    #[error("the transaction {txid} is in the chain already")]
+    AlreadyArchived {
+        /// The transaction.
+        txid: Txid,
+    },
+    /// Blocks are applied so fast that nothing stable can be read.
+    #[error("the node is catching up with the chain; try again")]
+    Syncing,
+    /// The node is on its way down.
+    #[error("the node is stopping")]
+    Stopping,
+    /// It did not happen in time.
+    #[error("after {timeout_ms} ms the transaction is {status}")]
+    Timeout {
+        /// How long was waited.
+        timeout_ms: u64,
+        /// How far it came.
+        status: &'static str,
+    },
+    /// A subscriber takes less than happens.
+    #[error("this subscription is closed: more happened than was taken; resume from {next}")]
+    Lagged {
+        /// Sequence number of the first item that was not sent.
+        next: u64,
+    },
+    /// The caller may not do this.
+    #[error("{what}: authenticate with the cookie in the data directory (HTTP Basic) or with a token")]
+    NotPermitted {
+        /// What is not allowed.
+        what: &'static str,
+    },
+    /// Too many calls.
+    #[error("more than {limit} calls a second from one address; wait a second")]
+    RateLimited {
+        /// How many are allowed.
+        limit: u32,
+    },
+    /// Too many subscriptions on one connection.
+    #[error("more than {limit} subscriptions on one connection")]
+    TooManySubscriptions {
+        /// How many are allowed.
+        limit: u32,
+    },
+    /// A request with too many bytes.
+    #[error("a request has at most {limit} bytes")]
+    RequestTooLarge {
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// An answer with too many bytes.
+    #[error("the answer would have more than {limit} bytes; ask for less")]
+    ResponseTooLarge {
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// A batch with too many calls.
+    #[error("a batch holds at most {limit} calls")]
+    BatchTooLarge {
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// Something in the node failed.
+    #[error("the node failed: {0}")]
+    Internal(String),
+}
+
+impl Failure {
+    /// The code of the error.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::Parse => -32700,
+            Self::InvalidRequest { .. } => -32600,
+            Self::UnknownMethod { .. } | Self::NeedsWebSocket { .. } => -32601,
+            Self::BadParameters
+            | Self::UnknownParameter { .. }
+            | Self::ExtraParameter { .. }
+            | Self::MissingParameter { .. } => -32602,
+            Self::Internal(_) => -32603,
+            Self::WrongType { .. } => -3,
+            Self::Unknown { .. } | Self::BadAddress { .. } => -5,
+            Self::OutOfRange { .. } | Self::BadCursor | Self::Gone { .. } => -8,
+            Self::CannotDecode { .. } => -22,
+            Self::Rejected(
+                Rejection::Conflict { .. } | Rejection::NoSuchOutput { .. } | Rejection::MissingInput { .. },
+            ) => -25,
+            Self::Invalid(_) | Self::Rejected(_) => -26,
+            Self::AlreadyArchived { .. } => -27,
+            Self::Syncing | Self::Stopping => -28,
+            Self::Timeout { .. } | Self::Lagged { .. } => -32001,
+            Self::NotPermitted { .. } => -32003,
+            Self::RateLimited { .. } => -32005,
+            Self::TooManySubscriptions { .. } => -32006,
+            Self::RequestTooLarge { .. } => -32007,
+            Self::ResponseTooLarge { .. } => -32008,
+            Self::BatchTooLarge { .. } => -32010,
+        }
+    }
+
+    /// `data.reason`: stays the same in later versions.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Parse => "parse_error",
+            Self::InvalidRequest { .. } => "invalid_request",
+            Self::UnknownMethod { .. } => "unknown_method",
+            Self::NeedsWebSocket { .. } => "needs_websocket",
+            Self::BadParameters => "bad_parameters",
+            Self::UnknownParameter { .. } => "unknown_parameter",
+            Self::ExtraParameter { .. } => "extra_parameter",
+            Self::MissingParameter { .. } => "missing_parameter",
+            Self::WrongType { .. } => "wrong_type",
+            Self::OutOfRange { .. } => "out_of_range",
+            Self::BadCursor => "bad_cursor",
+            Self::Gone { .. } => "gone",
+            Self::Unknown { what: "block", .. } => "unknown_block",
+            Self::Unknown { what: "transaction", .. } => "unknown_transaction",
+            Self::Unknown { .. } => "unknown",
+            Self::BadAddress { .. } => "bad_address",
+            Self::CannotDecode { .. } => "cannot_decode",
+            Self::Invalid(error) => error.reason(),
+            Self::Rejected(rejection) => rejection.reason(),
+            Self::AlreadyArchived { .. } => "already_archived",
+            Self::Syncing => "syncing",
+            Self::Stopping => "stopping",
+            Self::Timeout { .. } => "timeout",
+            Self::Lagged { .. } => "lagged",
+            Self::NotPermitted { .. } => "not_permitted",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::TooManySubscriptions { .. } => "too_many_subscriptions",
+            Self::RequestTooLarge { .. } => "request_too_large",
+            Self::ResponseTooLarge { .. } => "response_too_large",
+            Self::BatchTooLarge { .. } => "batch_too_large",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// The fields of the error that a program may want.
+    fn details(&self) -> Value {
+        match self {
+            Self::UnknownMethod { name, nearest } => json!({ "method": name, "nearest": nearest }),
+            Self::NeedsWebSocket { method } => json!({ "method": method }),
+            Self::UnknownParameter { name, .. } => json!({ "parameter": name }),
+            Self::ExtraParameter { most, given, .. } => json!({ "most": most, "given": given }),
+            Self::MissingParameter { name, .. } => json!({ "parameter": name }),
+            Self::WrongType { name, expected } => json!({ "parameter": name, "expected": expected }),
+            Self::OutOfRange { name, .. } => json!({ "parameter": name }),
+            Self::Gone { from, earliest } => json!({ "from": from, "earliest": earliest }),
+            Self::Unknown { id, .. } => json!({ "id": id }),
+            Self::CannotDecode { name, problem } => json!({ "parameter": name, "problem": problem }),
+            Self::Rejected(rejection) => of_rejection(rejection),
+            Self::AlreadyArchived { txid } => json!({ "txid": txid.to_string() }),
+            Self::Timeout { timeout_ms, status } => json!({ "timeout_ms": timeout_ms, "status": status }),
+            Self::Lagged { next } => json!({ "next": next }),
+            Self::RateLimited { limit } | Self::TooManySubscriptions { limit } => json!({ "limit": limit }),
+            Self::RequestTooLarge { limit } | Self::ResponseTooLarge { limit } | Self::BatchTooLarge { limit } => {
+                json!({ "limit": limit })
+            }
+            _ => Value::Null,
+        }
+    }
+
+    /// `data`: the reason first.
+    pub fn data(&self) -> Value {
+        let mut data = Map::new();
+        data.insert("reason".to_owned(), self.reason().into());
+        if let Value::Object(details) = self.details() {
+            data.extend(details);
+        }
+        Value::Object(data)
+    }
+
+    /// A parameter whose value is not in range.
+    pub fn out_of_range(name: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::OutOfRange { name: name.into(), problem: problem.into() }
+    }
+
+    /// A parameter whose bytes are not what they should be.
+    pub fn cannot_decode(name: impl Into<String>, problem: &CodecError) -> Self {
+        Self::CannotDecode { name: name.into(), problem: problem.to_string() }
+    }
+
+    /// A height past the tip.
+    pub fn past_tip(name: &str, tip: Height) -> Self {
+        Self::out_of_range(name, format!("the tip is at height {tip}"))
+    }
+}
+
+/// What is known of a refusal besides its reason.
+fn of_rejection(rejection: &Rejection) -> Value {
+    let of_output = |outpoint: &OutPoint| json!({ "txid": outpoint.txid.to_string(), "index": outpoint.index });
+    match rejection {
+        Rejection::Conflict { outpoint, spent_by } => {
+            json!({ "output": of_output(outpoint), "spent_by": spent_by.map(|txid| txid.to_string()) })
+        }
+        Rejection::NoSuchOutput { outpoint }
+        | Rejection::MissingInput { outpoint }
+        | Rejection::Bonded { outpoint }
+        | Rejection::PendingCollateral { outpoint }
+        | Rejection::TooManyRivals { outpoint } => json!({ "output": of_output(outpoint) }),
+        Rejection::FeeTooLow { fee, least } => json!({ "fee": fee.to_string(), "least": least.to_string() }),
+        Rejection::Overspent { inputs, outputs } => {
+            json!({ "inputs": inputs.to_string(), "outputs": outputs.to_string() })
+        }
+        Rejection::UnknownMasternode { masternode } | Rejection::AlreadyLeaving { masternode } => {
+            json!({ "masternode": masternode.to_string() })
+        }
+        Rejection::KeyTaken { key } => json!({ "key": key.to_string() }),
+        Rejection::TierNotReached { value } => json!({ "value": value.to_string() }),
+        _ => Value::Null,
+    }
+}
+
+impl From<Failure> for ErrorObjectOwned {
+    fn from(failure: Failure) -> Self {
+        Self::owned(failure.code(), failure.to_string(), Some(failure.data()))
+    }
+}
+
+impl From<Stopping> for Failure {
+    fn from(_: Stopping) -> Self {
+        Self::Stopping
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<AddressError> for Failure {
+    fn from(reason: AddressError) -> Self {
+        Self::BadAddress { reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::number::Amount;
+
+    fn outpoint() -> OutPoint {
+        OutPoint { txid: Txid([7; 32]), index: 3 }
+    }
+
+    #[test]
+    fn an_input_spent_by_another_names_it() {
+        let spent_by = Some(Txid([9; 32]));
+        let failure = Failure::Rejected(Rejection::Conflict { outpoint: outpoint(), spent_by });
+        assert_eq!((failure.code(), failure.reason()), (-25, "conflict"));
+        assert_eq!(failure.data()["spent_by"], "09".repeat(32));
+    }
+
+    #[test]
+    fn a_fee_too_low_names_the_least_fee() {
+        let rejection = Rejection::FeeTooLow { fee: Amount::new(1), least: Amount::new(25_000) };
+        let failure = Failure::Rejected(rejection);
+        assert_eq!((failure.code(), failure.reason()), (-26, "fee_too_low"));
+        assert_eq!(failure.data()["least"], "25000");
+    }
+
+    #[test]
+    fn the_reason_stands_in_the_data_of_every_error() {
+        let missing = Failure::Rejected(Rejection::NoSuchOutput { outpoint: outpoint() });
+        for failure in
+            [Failure::Parse, Failure::BadCursor, Failure::Syncing, Failure::BatchTooLarge { limit: 5 }, missing]
+        {
+            let (code, reason) = (failure.code(), failure.reason());
+            let error = ErrorObjectOwned::from(failure);
+            let data: Value = serde_json::from_str(error.data().unwrap().get()).unwrap();
+            assert_eq!((error.code(), data["reason"].as_str()), (code, Some(reason)));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! How the node does: one line a check, for people and for whatever restarts or alerts.
+
+use super::context::Context;
+use super::network::clock_offset_ms;
+use super::types::{Check, Health};
+use crate::limits::{HEALTH_ANSWER_MS, LOW_DISK_BYTES};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Looks at everything.
+pub async fn health(context: &Arc<Context>) -> Health {
+    let replica = timeout(Duration::from_millis(HEALTH_ANSWER_MS), context.node.ask(|replica| replica.is_behind()));
+    let is_behind = replica.await.ok().and_then(Result::ok);
+    let checks = vec![
+        node(is_behind.is_some()),
+        alarm(context),
+        peers(context),
+        syncing(context, is_behind.unwrap_or(false)),
+        clock(context),
+        disk(context).await,
+    ];
+    let healthy = checks.iter().all(|check| check.ok);
+    let status = match healthy {
+        true => "ok",
+        false if context.view().alarm().is_some() => "critical",
+        false => "degraded",
+    };
+    Health { status, healthy, checks }
+}
+
+/// Whether the protocol's thread answers.
+fn node(answers: bool) -> Check {
+    let detail = if answers { "answers" } else { "does not answer" };
+    Check { name: "node", ok: answers, detail: detail.to_owned() }
+}
+
+fn alarm(context: &Context) -> Check {
+    let alarm = context.alarm();
+    Check { name: "alarm", ok: alarm.is_none(), detail: alarm.unwrap_or_else(|| "none".to_owned()) }
+}
+
+/// A chain of one masternode needs no peers there.
+fn peers(context: &Context) -> Check {
+    let peers = context.node.network().peers().len();
+    let tip = context.view().tip();
+    let is_alone =
+        tip.validators.len() == 1 && context.node.masternode().is_some_and(|key| tip.validators.get(&key).is_some());
+    Check { name: "peers", ok: peers > 0 || is_alone, detail: format!("{peers} connected") }
+}
+
+fn syncing(context: &Context, is_behind: bool) -> Check {
+    let height = context.view().tip().height();
+    let detail = match is_behind {
+        true => format!("at height {height}, catching up"),
+        false => format!("at height {height}"),
+    };
+    Check { name: "syncing", ok: !is_behind, detail }
+}
+
+/// A clock that is off by more than the chain allows makes for proposals that nobody prepares.
+fn clock(context: &Context) -> Check {
+    let offset = clock_offset_ms(&context.node.network().peers());
+    let tolerated = context.chain().clock_tolerance_ms;
+    let detail = match offset {
+        None => "nobody to compare with".to_owned(),
+        Some(ms) => format!("peers are {ms} ms ahead, {tolerated} ms are tolerated"),
+    };
+    Check { name: "clock", ok: offset.is_none_or(|ms| ms.unsigned_abs() <= tolerated), detail }
+}
+
+async fn disk(context: &Arc<Context>) -> Check {
+    let folder = context.node.data_dir().clone();
+    // Not with the reads of calls: those may all be busy.
+    let free = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder));
+    let free = match free.await {
+        Ok(stat) => stat.map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize)).map_err(|e| e.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match free {
+        Ok(free) => Check { name: "disk", ok: free >= LOW_DISK_BYTES, detail: format!("{} MiB free", free >> 20) },
+        Err(error) => Check { name: "disk", ok: false, detail: format!("cannot be looked at: {error}") },
+    }
+}

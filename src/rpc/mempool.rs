@@ -1,0 +1,48 @@
+//! Transactions that no block holds yet.
+
+use super::api::Api;
+use super::context::Context;
+use super::cursor::Cursor;
+use super::errors::Failure;
+use super::params::Arguments;
+use super::server::StartError;
+use super::types::{MempoolInfo, Text, TxidPage};
+use std::sync::Arc;
+
+/// Adds these methods.
+pub fn register(api: &mut Api) -> Result<(), StartError> {
+    api.waiting("get_mempool_info", |context, _| get_mempool_info(context))?;
+    api.reading("get_raw_mempool", get_raw_mempool)
+}
+
+async fn get_mempool_info(context: Arc<Context>) -> Result<MempoolInfo, Failure> {
+    let inner = context.node.ask(|replica| {
+        let ledger = replica.ledger();
+        (ledger.not_final(), ledger.certified_bytes(), ledger.orphans())
+    });
+    let ((transactions, bytes), certified_bytes, waiting) = inner.await?;
+    let pool = context.node.pool();
+    Ok(MempoolInfo {
+        transactions,
+        bytes,
+        max_transactions: pool.max_transactions,
+        max_bytes: pool.max_bytes,
+        min_fee_rate: Text(context.chain().min_fee_rate),
+        certified_bytes,
+        waiting,
+    })
+}
+
+fn get_raw_mempool(context: &Context, arguments: &Arguments) -> Result<TxidPage, Failure> {
+    let limit = arguments.limit()?;
+    let after = match arguments.cursor()? {
+        None => None,
+        Some(Cursor::Mempool(txid)) => Some(txid),
+        Some(_) => return Err(Failure::BadCursor),
+    };
+    let mut txids = context.view().pending_page(after, limit.saturating_add(1));
+    let is_last = txids.len() <= limit;
+    txids.truncate(limit);
+    let next = txids.last().filter(|_| !is_last).map(|txid| Cursor::Mempool(*txid).write());
+    Ok(TxidPage { txids: txids.into_iter().map(Text).collect(), next_cursor: next })
+}

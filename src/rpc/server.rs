@@ -1,0 +1,188 @@
+//! The server: one port for HTTP and WebSockets, a bounded number of connections, and its end.
+
+use super::api;
+use super::auth::{AuthError, Gate};
+use super::context::Context;
+use super::dispatch::Dispatcher;
+use super::hosts::Hosts;
+use super::http::serve;
+use super::rate::RateLimit;
+use super::stall::Stalling;
+use crate::config;
+use crate::limits::{MAX_RPC_HEAD_BYTES, MAX_SUBSCRIPTIONS_IN_ALL, RPC_HEAD_TIMEOUT_MS, RPC_STALL_MS, RPC_STOP_MS};
+use crate::node::handle::NodeHandle;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use jsonrpsee::core::server::BoundedSubscriptions;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+/// Pause after the system refused to take a connection: it has no file descriptors or no memory left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened at.
+    #[error("cannot serve JSON-RPC at {address}: {reason}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// An address that others can reach, and nothing that says they may.
+    #[error("rpc.listen = {address}: others could reach this address; set rpc.public = true or rpc.tokens_file")]
+    NotPublic {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Callers cannot be told apart.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// A defect.
+    #[error("the methods of JSON-RPC do not fit together: {0}")]
+    Methods(String),
+}
+
+/// What every connection needs.
+pub struct Shared {
+    pub(super) context: Arc<Context>,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) gate: Gate,
+    pub(super) hosts: Hosts,
+    pub(super) max_request_bytes: usize,
+    pub(super) tracker: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+/// A running server. Dropping it stops it too, without waiting.
+pub struct Server {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Listens at `address` and serves until [`Server::stop`], or the node stops.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(node: NodeHandle, config: &config::Rpc, address: SocketAddr) -> Result<Self, StartError> {
+        let is_open = config.public || config::is_local(&address.ip());
+        if !is_open && config.tokens_file.is_none() {
+            return Err(StartError::NotPublic { address });
+        }
+        let listener = TcpListener::bind(address).await.map_err(|reason| StartError::Listen { address, reason })?;
+        let address = listener.local_addr().map_err(|reason| StartError::Listen { address, reason })?;
+        let gate = Gate::open(node.data_dir(), config.tokens_file.as_deref())?;
+        let stop = node.stopping().child_token();
+        let context = Arc::new(Context::new(node));
+        let limit = config.max_requests_per_second;
+        let dispatcher = Dispatcher {
+            methods: api::methods(Arc::clone(&context))?,
+            max_batch: usize::try_from(config.max_batch).unwrap_or(usize::MAX),
+            rate: (limit > 0).then(|| RateLimit::new(limit)),
+            is_open,
+            subscriptions: BoundedSubscriptions::new(MAX_SUBSCRIPTIONS_IN_ALL),
+        };
+        let shared = Arc::new(Shared {
+            context,
+            dispatcher,
+            gate,
+            hosts: Hosts::new(&config.allowed_hosts, &config.cors_origins),
+            max_request_bytes: usize::try_from(config.max_request_bytes).unwrap_or(usize::MAX),
+            tracker: TaskTracker::new(),
+            stop,
+        });
+        let places = usize::try_from(config.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
+        shared.tracker.spawn(accept(Arc::clone(&shared), listener, Arc::new(Semaphore::new(places))));
+        info!(%address, "serving JSON-RPC");
+        Ok(Self { shared, address })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more calls, finishes those under way, ends every connection, removes the cookie.
+    pub async fn stop(self) {
+        self.shared.stop.cancel();
+        self.shared.tracker.close();
+        self.shared.tracker.wait().await;
+        self.shared.gate.close();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener, places: Arc<Semaphore>) {
+    loop {
+        // Accepting is cancel-safe.
+        let accepted = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => match Arc::clone(&places).try_acquire_owned() {
+                Ok(place) => {
+                    shared.tracker.spawn(connection(Arc::clone(&shared), stream, peer, place));
+                }
+                Err(_) => debug!(%peer, "connection refused: rpc.max_connections are open"),
+            },
+            Err(error) => {
+                warn!(%error, "cannot take connections");
+                tokio::select! {
+                    () = shared.stop.cancelled() => return,
+                    () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Serves a connection until its client leaves or the server stops; then a request under way is still answered.
+async fn connection(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%peer, %error, "a connection broke before it began");
+        return;
+    }
+    let place = Arc::new(place);
+    let stream = Stalling::new(stream, Duration::from_millis(RPC_STALL_MS));
+    let stop = shared.stop.clone();
+    let service = service_fn(move |request| serve(Arc::clone(&shared), peer, Arc::clone(&place), request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(RPC_HEAD_TIMEOUT_MS))
+        .max_buf_size(MAX_RPC_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            // A call that takes longer is broken off.
+            match timeout(Duration::from_millis(RPC_STOP_MS), connection).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%peer, %error, "a connection broke");
+    }
+}

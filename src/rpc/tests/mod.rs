@@ -1,0 +1,8 @@
+//! The server over real sockets, in front of a real node: a chain of one masternode that elects itself.
+
+mod access;
+mod calls;
+mod harness;
+mod payments;
+mod speed;
+mod subscriptions;

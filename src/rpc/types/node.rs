@@ -1,0 +1,167 @@
+//! This node, masternodes, and agreement.
+
+use super::{OutPointInfo, Text};
+use crate::types::hash::{BlockHash, ChainId, MasternodeId};
+use crate::types::keys::PublicKey;
+use crate::types::link::NodeId;
+use crate::types::number::Amount;
+use serde::Serialize;
+
+/// `list_masternodes`.
+#[derive(Clone, Debug, Serialize)]
+pub struct MasternodePage {
+    /// Records, ascending by id.
+    pub masternodes: Vec<MasternodeInfo>,
+    /// Where the next page begins; `None` after the last.
+    pub next_cursor: Option<String>,
+}
+
+/// The record of a masternode.
+#[derive(Clone, Debug, Serialize)]
+pub struct MasternodeInfo {
+    /// Its name.
+    pub id: Text<MasternodeId>,
+    /// The key that votes.
+    pub consensus_key: Text<PublicKey>,
+    /// Whose the collateral is.
+    pub owner: String,
+    /// Who gets the rewards.
+    pub payout: String,
+    /// Where it listens.
+    pub endpoint: String,
+    /// The bound output.
+    pub collateral: OutPointInfo,
+    /// Its value.
+    pub value: Text<Amount>,
+    /// Name of the tier.
+    pub tier: Option<String>,
+    /// Weight in a set.
+    pub weight: u64,
+    /// `queued`, `active`, `leaving` or `unbonding`.
+    pub state: &'static str,
+    /// The first epoch in which the collateral is free again.
+    pub until_epoch: Option<u64>,
+    /// Height of registering, or of asking to leave.
+    pub queued_at: u64,
+    /// Whether it was punished.
+    pub slashed: bool,
+}
+
+/// `get_consensus_info`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConsensusInfo {
+    /// Height that is decided.
+    pub height: u64,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Whether the clock lets the height begin.
+    pub started: bool,
+    /// The view.
+    pub view: u32,
+    /// `propose`, `prepare` or `precommit`.
+    pub step: &'static str,
+    /// The lock.
+    pub locked: Option<VotedInfo>,
+    /// The newest value that a quorum prepared.
+    pub valid: Option<VotedInfo>,
+    /// Weight whose prepares of this view are here.
+    pub prepared_weight: u64,
+    /// Weight whose precommits of this view are here.
+    pub precommitted_weight: u64,
+    /// Weight of the set.
+    pub total_weight: u64,
+    /// How far the delay function of the next block is, in thousandths.
+    pub beacon_permille: u32,
+    /// Why this node signs nothing any more.
+    pub alarm: Option<String>,
+    /// Payments on their way.
+    pub snowball: SnowballInfo,
+    /// What the chain spec says of all this.
+    pub parameters: ConsensusParameters,
+}
+
+/// A block and the view in which it was voted for.
+#[derive(Clone, Debug, Serialize)]
+pub struct VotedInfo {
+    /// The view.
+    pub view: u32,
+    /// The block.
+    pub block_hash: Text<BlockHash>,
+}
+
+/// Payments on their way.
+#[derive(Clone, Debug, Serialize)]
+pub struct SnowballInfo {
+    /// Transactions that are sampled.
+    pub sampling: usize,
+    /// Transactions in the pool that are not final.
+    pub pool: usize,
+    /// Transactions that wait for a parent.
+    pub waiting: usize,
+    /// Batches of votes and receipts held.
+    pub batches: usize,
+    /// Bytes certified and in no block.
+    pub certified_bytes: u64,
+}
+
+/// Numbers of the chain spec.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConsensusParameters {
+    /// Length of a slot.
+    pub slot_ms: u64,
+    /// Slot-opening blocks of an epoch.
+    pub epoch_slots: u64,
+    /// Sampling.
+    pub snowball: crate::chain::spec::SnowballSpec,
+    /// Timeouts of block agreement.
+    pub tsdc: crate::chain::spec::TsdcSpec,
+}
+
+/// `get_node_info`.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeInfo {
+    /// Version of this software.
+    pub version: &'static str,
+    /// Name and version, as peers see it.
+    pub agent: String,
+    /// Name of the chain.
+    pub chain: String,
+    /// Its id.
+    pub chain_id: Text<ChainId>,
+    /// This node's key.
+    pub node_id: Text<NodeId>,
+    /// `masternode` or `observer`.
+    pub role: &'static str,
+    /// The consensus key.
+    pub consensus_key: Option<Text<PublicKey>>,
+    /// Its masternode, if it is registered.
+    pub masternode: Option<MasternodeInfo>,
+    /// Height of the tip.
+    pub height: u64,
+    /// When the node started.
+    pub started: u64,
+    /// Seconds since then.
+    pub uptime: u64,
+}
+
+/// `get_health` and `GET /health`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Health {
+    /// `ok`, `degraded` (a check fails), `critical` (an alarm: this node signs nothing).
+    pub status: &'static str,
+    /// Whether every check passes.
+    pub healthy: bool,
+    /// The checks.
+    pub checks: Vec<Check>,
+}
+
+/// One thing looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+}
