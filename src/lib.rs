@@ -23,3 +23,4 @@ pub mod snowball;
 pub mod storage;
 pub mod tsdc;
 pub mod types;
+pub mod wallet;

@@ -1,0 +1,153 @@
+//! Which coins to spend: the largest first, so that a payment has few inputs and a low fee.
+
+use super::{BuildError, Coin, Plan, Rules, size_of};
+use crate::limits::{MAX_INPUTS, MAX_MEMO_BYTES};
+use crate::types::codec::encoded_size;
+use crate::types::lock::Lock;
+use crate::types::number::Amount;
+use crate::types::transaction::TxOut;
+
+/// Plans the payment of `amount` units to `to`. What is left comes back to the lock of the largest coin.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn plan_payment(coins: &[Coin], to: Lock, amount: Amount, memo: &[u8], rules: &Rules) -> Result<Plan, BuildError> {
+    check_memo(memo)?;
+    if amount < rules.min_output {
+        return Err(BuildError::AmountTooSmall { amount, least: rules.min_output });
+    }
+    let coins = largest_first(coins);
+    let payment = TxOut { value: amount, lock: to };
+    let mut spent = Amount::ZERO;
+    for (count, coin) in (1..=MAX_INPUTS).zip(&coins) {
+        spent = spent.checked_add(coin.value).ok_or(BuildError::Overflow)?;
+        if spent < amount {
+            continue;
+        }
+        let chosen = &coins[..count];
+        if size_of(chosen, &[payment], memo) > rules.max_tx_bytes {
+            break;
+        }
+        if let Some(plan) = finish(chosen, payment, spent, memo, rules)? {
+            return Ok(plan);
+        }
+    }
+    Err(explain(&coins, payment, memo, rules)?)
+}
+
+/// Plans transactions that bring everything worth its fee to `to`, as many as it takes.
+///
+/// # Errors
+/// [`BuildError`]; [`BuildError::NothingToSweep`] if nothing is worth its fee.
+pub fn plan_sweep(coins: &[Coin], to: Lock, memo: &[u8], rules: &Rules) -> Result<Vec<Plan>, BuildError> {
+    check_memo(memo)?;
+    let mut left = largest_first(coins);
+    left.retain(|coin| {
+        let size = u64::try_from(encoded_size(&coin.outpoint)).unwrap_or(u64::MAX);
+        fee_of(size, rules).is_some_and(|fee| fee < coin.value)
+    });
+    let mut plans = Vec::new();
+    while !left.is_empty() {
+        let count = most_that_fit(&left, TxOut { value: Amount::MAX, lock: to }, memo, rules);
+        let chosen: Vec<Coin> = left.drain(..count.max(1)).collect();
+        let spent = Amount::checked_sum(chosen.iter().map(|coin| coin.value)).ok_or(BuildError::Overflow)?;
+        let size = |value| size_of(&chosen, &[TxOut { value, lock: to }], memo);
+        if let Some((value, fee)) = remainder(spent, Amount::ZERO, size, rules)?
+            && count > 0
+        {
+            let outputs = vec![TxOut { value, lock: to }];
+            plans.push(Plan { coins: chosen, outputs, fee, memo: memo.to_vec() });
+        }
+    }
+    if plans.is_empty() { Err(BuildError::NothingToSweep) } else { Ok(plans) }
+}
+
+fn check_memo(memo: &[u8]) -> Result<(), BuildError> {
+    if memo.len() > MAX_MEMO_BYTES {
+        return Err(BuildError::MemoTooLong { bytes: memo.len() });
+    }
+    Ok(())
+}
+
+/// Of equal ones the lower outpoint, so that the same coins always make the same payment.
+fn largest_first(coins: &[Coin]) -> Vec<Coin> {
+    let mut sorted = coins.to_vec();
+    sorted.sort_by(|a, b| b.value.cmp(&a.value).then(a.outpoint.cmp(&b.outpoint)));
+    sorted
+}
+
+/// The payment out of exactly these coins; `None` if they do not pay for it, or what is to come back does not fit.
+fn finish(
+    chosen: &[Coin],
+    payment: TxOut,
+    spent: Amount,
+    memo: &[u8],
+    rules: &Rules,
+) -> Result<Option<Plan>, BuildError> {
+    let plan = |outputs: Vec<TxOut>, fee| Plan { coins: chosen.to_vec(), outputs, fee, memo: memo.to_vec() };
+    let least_fee = fee_of(size_of(chosen, &[payment], memo), rules).ok_or(BuildError::Overflow)?;
+    let needed = payment.value.checked_add(least_fee).ok_or(BuildError::Overflow)?;
+    let (Some(_), Some(first)) = (spent.checked_sub(needed), chosen.first()) else { return Ok(None) };
+    let back = |value| TxOut { value, lock: first.lock };
+    let size = |value| size_of(chosen, &[payment, back(value)], memo);
+    if let Some((change, fee)) = remainder(spent, payment.value, size, rules)? {
+        let fits = size(change) <= rules.max_tx_bytes;
+        return Ok(fits.then(|| plan(vec![payment, back(change)], fee)));
+    }
+    // Too little to come back: it goes to those who keep the chain.
+    let fee = spent.checked_sub(payment.value).ok_or(BuildError::Overflow)?;
+    Ok(Some(plan(vec![payment], fee)))
+}
+
+/// What is left of `spent` after `paid` and the fee, where the size depends on what is left; and the fee. `None` if that
+/// is less than an output may hold.
+fn remainder(
+    spent: Amount,
+    paid: Amount,
+    size: impl Fn(Amount) -> u64,
+    rules: &Rules,
+) -> Result<Option<(Amount, Amount)>, BuildError> {
+    let Some(left) = spent.checked_sub(paid) else { return Ok(None) };
+    // A number takes 1, 3, 5 or 9 bytes: from the shortest on, take the first that leaves a number no longer than that.
+    // On the edge between two lengths the longer one pays a few bytes that are not there.
+    for shaped in [Amount::ZERO, Amount::new(u16::MAX.into()), Amount::new(u32::MAX.into()), Amount::MAX] {
+        let fee = fee_of(size(shaped), rules).ok_or(BuildError::Overflow)?;
+        let Some(rest) = left.checked_sub(fee) else { return Ok(None) };
+        if encoded_size(&rest) <= encoded_size(&shaped) {
+            return Ok((rest >= rules.min_output).then_some((rest, fee)));
+        }
+    }
+    Ok(None)
+}
+
+fn fee_of(size_bytes: u64, rules: &Rules) -> Option<Amount> {
+    size_bytes.checked_mul(rules.fee_rate).map(Amount::new)
+}
+
+/// How many of these coins, from the first on, fit one transaction with this output.
+fn most_that_fit(coins: &[Coin], output: TxOut, memo: &[u8], rules: &Rules) -> usize {
+    let fits = |count: &usize| size_of(&coins[..*count], &[output], memo) <= rules.max_tx_bytes;
+    // Sizes grow with the count: halve the range until it is one.
+    let (mut low, mut high) = (0, coins.len().min(MAX_INPUTS));
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if fits(&middle) { low = middle } else { high = middle - 1 }
+    }
+    low
+}
+
+/// Why the coins do not pay.
+fn explain(coins: &[Coin], payment: TxOut, memo: &[u8], rules: &Rules) -> Result<BuildError, BuildError> {
+    let amount = payment.value;
+    let spendable = Amount::checked_sum(coins.iter().map(|coin| coin.value)).ok_or(BuildError::Overflow)?;
+    let fee = fee_of(size_of(coins, &[payment], memo), rules).ok_or(BuildError::Overflow)?;
+    let needed = amount.checked_add(fee).ok_or(BuildError::Overflow)?;
+    if spendable < needed || coins.is_empty() {
+        return Ok(BuildError::Insufficient { amount, fee, spendable });
+    }
+    let inputs = most_that_fit(coins, payment, memo, rules);
+    let within = &coins[..inputs];
+    let sum = Amount::checked_sum(within.iter().map(|coin| coin.value)).ok_or(BuildError::Overflow)?;
+    let fee = fee_of(size_of(within, &[payment], memo), rules).ok_or(BuildError::Overflow)?;
+    Ok(BuildError::TooFragmented { inputs, reach: sum.checked_sub(fee).unwrap_or_default() })
+}

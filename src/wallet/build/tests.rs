@@ -1,0 +1,200 @@
+use super::*;
+use crate::chain::spec::Chain;
+use crate::ledger::testing::spec;
+use crate::ledger::verify::Verifier;
+use crate::limits::MAX_INPUTS;
+use crate::types::hash::{ChainId, Txid};
+use crate::types::keys::SecretKey;
+use crate::types::transaction::HashedTx;
+use proptest::prelude::*;
+
+const RULES: Rules = Rules { fee_rate: 100, min_output: Amount::new(10_000), max_tx_bytes: 100_000 };
+const TO: Lock = Lock::Multisig([5; 32]);
+
+fn key(n: u8) -> SecretKey {
+    SecretKey::from_bytes(&[n; 32])
+}
+
+fn coin(index: u32, units: u64, owner: u8) -> Coin {
+    let outpoint = OutPoint { txid: Txid([8; 32]), index };
+    Coin { outpoint, value: Amount::new(units), lock: Lock::of_key(&key(owner).public_key()) }
+}
+
+fn coins(values: &[u64]) -> Vec<Coin> {
+    (0..).zip(values).map(|(index, units)| coin(index, *units, 1)).collect()
+}
+
+fn pay(coins: &[Coin], units: u64) -> Result<Plan, BuildError> {
+    plan_payment(coins, TO, Amount::new(units), b"", &RULES)
+}
+
+fn sum(amounts: impl IntoIterator<Item = Amount>) -> u64 {
+    Amount::checked_sum(amounts).unwrap().get()
+}
+
+/// The rules of every plan.
+fn check_plan(plan: &Plan, rules: &Rules) {
+    let outputs = sum(plan.outputs.iter().map(|out| out.value));
+    assert_eq!(plan.spent().unwrap().get(), outputs + plan.fee.get(), "value is conserved");
+    assert!(plan.fee.get() >= plan.size_bytes() * rules.fee_rate, "the fee is at least the least");
+    assert!(plan.outputs.iter().all(|out| out.value >= rules.min_output), "no dust");
+    assert!(
+        (1..=MAX_INPUTS).contains(&plan.coins.len()) && plan.size_bytes() <= rules.max_tx_bytes,
+        "within the limits"
+    );
+    let distinct: BTreeSet<OutPoint> = plan.coins.iter().map(|coin| coin.outpoint).collect();
+    assert_eq!(distinct.len(), plan.coins.len(), "nothing is spent twice");
+}
+
+#[test]
+fn what_is_left_comes_back_to_the_largest_coin_and_the_fee_is_exact() {
+    let plan = pay(&[coin(0, 50_000, 1), coin(1, 10_000_000, 2), coin(2, 9_000_000, 1)], 12_000_000).unwrap();
+    check_plan(&plan, &RULES);
+    let spent: Vec<u32> = plan.coins.iter().map(|coin| coin.outpoint.index).collect();
+    assert_eq!(spent, [1, 2], "the largest first, and no more than needed");
+    assert_eq!(plan.fee.get(), plan.size_bytes() * 100);
+    assert_eq!(plan.outputs[0], TxOut { value: Amount::new(12_000_000), lock: TO });
+    assert_eq!(plan.outputs[1].lock, coin(1, 0, 2).lock);
+}
+
+#[test]
+fn too_little_to_come_back_goes_to_the_fee() {
+    let without_change = pay(&coins(&[1_000_000]), 900_000).unwrap();
+    let fee = |plan: &Plan| plan.size_bytes() * 100;
+    assert_eq!(without_change.outputs.len(), 2);
+    // Exactly the fee of one output, then up to where an output and its own fee are there.
+    let base = {
+        let mut one = without_change.clone();
+        one.outputs.truncate(1);
+        fee(&one)
+    };
+    for (extra, outputs) in [(0, 1), (9_999, 1), (10_000, 1), (10_000 + 3_599, 1), (10_000 + 3_600, 2)] {
+        let plan = pay(&coins(&[900_000 + base + extra]), 900_000).unwrap();
+        check_plan(&plan, &RULES);
+        assert_eq!(plan.outputs.len(), outputs, "{extra} units beyond payment and fee");
+    }
+    assert!(matches!(pay(&coins(&[900_000 + base - 1]), 900_000), Err(BuildError::Insufficient { .. })));
+}
+
+#[test]
+fn a_coin_is_added_where_the_fee_needs_it() {
+    let plan = pay(&coins(&[1_000_000, 1_000_000]), 999_000).unwrap();
+    check_plan(&plan, &RULES);
+    assert_eq!(plan.coins.len(), 2);
+}
+
+#[test]
+fn too_little_money_is_said_with_what_there_is() {
+    let refused = pay(&coins(&[50_000, 60_000]), 1_000_000).unwrap_err();
+    assert!(matches!(refused, BuildError::Insufficient { spendable, .. } if spendable == Amount::new(110_000)));
+    assert!(refused.to_string().contains("0.0011 TIME can be spent"), "{refused}");
+    assert!(matches!(pay(&[], 1_000_000), Err(BuildError::Insufficient { .. })));
+}
+
+#[test]
+fn too_many_small_outputs_are_said_with_what_to_do() {
+    let many = coins(&vec![20_000; 3_000]);
+    let refused = pay(&many, 40_000_000).unwrap_err();
+    let BuildError::TooFragmented { inputs: 1_024, reach } = refused else { panic!("{refused}") };
+    assert!(refused.to_string().contains("timed wallet sweep"), "{refused}");
+    check_plan(&pay(&many, reach.get()).unwrap(), &RULES);
+    assert!(pay(&many, reach.get() + 1).is_err(), "what is said to be within reach is all that is");
+}
+
+#[test]
+fn a_chain_with_small_transactions_is_heeded() {
+    let rules = Rules { max_tx_bytes: 400, ..RULES };
+    let many = coins(&[1_000_000; 20]);
+    let planned = |units| plan_payment(&many, TO, Amount::new(units), b"", &rules);
+    check_plan(&planned(3_500_000).unwrap(), &rules);
+    let refused = planned(15_000_000).unwrap_err();
+    assert!(matches!(refused, BuildError::TooFragmented { .. }), "{refused}");
+}
+
+#[test]
+fn what_does_not_fit_beside_the_inputs_is_never_given_away_as_a_fee() {
+    let many = coins(&[1_000_000; 20]);
+    for max_tx_bytes in 150..700 {
+        let rules = Rules { max_tx_bytes, ..RULES };
+        for units in (10_000..20_000_000).step_by(499_999) {
+            if let Ok(plan) = plan_payment(&many, TO, Amount::new(units), b"", &rules) {
+                check_plan(&plan, &rules);
+                assert!(plan.fee.get() < plan.size_bytes() * 100 + 10_000 + 4_200, "{max_tx_bytes} {units}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nonsense_is_refused() {
+    assert!(matches!(pay(&coins(&[1_000_000]), 9_999), Err(BuildError::AmountTooSmall { .. })));
+    let memo = [0; 81];
+    let refused = plan_payment(&coins(&[1_000_000]), TO, Amount::new(10_000), &memo, &RULES);
+    assert_eq!(refused, Err(BuildError::MemoTooLong { bytes: 81 }));
+    assert_eq!(pay(&coins(&[u64::MAX / 2, u64::MAX / 2, u64::MAX / 2]), u64::MAX), Err(BuildError::Overflow));
+    let rules = Rules { fee_rate: u64::MAX, ..RULES };
+    assert_eq!(plan_payment(&coins(&[1_000_000]), TO, Amount::new(10_000), b"", &rules), Err(BuildError::Overflow));
+}
+
+#[test]
+fn a_sweep_takes_all_that_is_worth_its_fee() {
+    let mut all = coins(&vec![20_000; 2_500]);
+    all.push(coin(9_999, 3_300, 1));
+    let plans = plan_sweep(&all, TO, b"", &RULES).unwrap();
+    assert_eq!(plans.len(), 3);
+    plans.iter().for_each(|plan| check_plan(plan, &RULES));
+    let spent: BTreeSet<OutPoint> = plans.iter().flat_map(|plan| &plan.coins).map(|coin| coin.outpoint).collect();
+    assert_eq!(spent.len(), 2_500, "each once, and not the one that costs more than it holds");
+    assert!(plans.iter().all(|plan| plan.outputs.len() == 1 && plan.outputs[0].lock == TO));
+    assert_eq!(plan_sweep(&coins(&[3_000, 1]), TO, b"", &RULES), Err(BuildError::NothingToSweep));
+    assert_eq!(plan_sweep(&[], TO, b"", &RULES), Err(BuildError::NothingToSweep));
+}
+
+#[test]
+fn a_coin_of_a_stranger_is_not_signed_for() {
+    let plan = pay(&coins(&[1_000_000]), 20_000).unwrap();
+    let refused = plan.sign(&ChainId([1; 32]), |_| None).unwrap_err();
+    assert_eq!(refused, SignError::NoKey { lock: coin(0, 0, 1).lock });
+}
+
+proptest! {
+    #[test]
+    fn every_payment_conserves_value_and_is_within_the_limits(
+        values in prop::collection::vec((1_u64..3_000_000, 1_u8..4), 0..60),
+        units in 10_000_u64..40_000_000,
+        fee_rate in 100_u64..1_000,
+        memo in prop::collection::vec(any::<u8>(), 0..=80),
+    ) {
+        let all: Vec<Coin> = (0..).zip(&values).map(|(i, (units, owner))| coin(i, *units, *owner)).collect();
+        let rules = Rules { fee_rate, ..RULES };
+        if let Ok(plan) = plan_payment(&all, TO, Amount::new(units), &memo, &rules) {
+            check_plan(&plan, &rules);
+            prop_assert_eq!(plan.outputs[0], TxOut { value: Amount::new(units), lock: TO });
+            // At most: what was too little to come back, the fee of the output it would have come back in, the edge
+            // between two lengths of a number.
+            let most = plan.size_bytes() * fee_rate + 10_000 + (32 + 1 + 9 + 4) * fee_rate;
+            prop_assert!(plan.fee.get() <= most);
+        }
+    }
+
+    #[test]
+    fn every_signed_payment_is_valid_alone(
+        values in prop::collection::vec((20_000_u64..3_000_000, 1_u8..4), 1..20),
+        units in 10_000_u64..10_000_000,
+    ) {
+        let chain = Chain::new(spec()).unwrap();
+        let rules = Rules { fee_rate: chain.min_fee_rate, min_output: chain.min_output, max_tx_bytes: chain.max_tx_bytes };
+        let all: Vec<Coin> = (0..).zip(&values).map(|(i, (units, owner))| coin(i, *units, *owner)).collect();
+        let plans = plan_payment(&all, TO, Amount::new(units), b"", &rules).into_iter();
+        let keys: Vec<(Lock, SecretKey)> = (1..4).map(|n| (coin(0, 0, n).lock, key(n))).collect();
+        for plan in plans.chain(plan_sweep(&all, TO, b"", &rules).into_iter().flatten()) {
+            let key_of = |lock: &Lock| keys.iter().find(|(own, _)| own == lock).map(|(_, key)| key);
+            let tx = HashedTx::new(plan.sign(&chain.id(), key_of).unwrap());
+            prop_assert_eq!(u64::from(tx.size_bytes()), plan.size_bytes(), "the size was known before signing");
+            prop_assert!(plan.fee >= chain.min_fee(tx.size_bytes()));
+            let locks: Vec<Lock> = tx.tx().witnesses.iter().map(Witness::lock).collect();
+            prop_assert_eq!(locks, plan.locks(), "one witness a lock, in the order of first need");
+            prop_assert!(Verifier::new(chain.clone()).transaction(tx).is_ok());
+        }
+    }
+}
