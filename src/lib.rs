@@ -14,6 +14,7 @@ pub mod finality;
 pub mod keyfile;
 pub mod ledger;
 pub mod limits;
+pub mod load;
 pub mod network;
 pub mod node;
 pub mod replica;
