@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::cloned_ref_to_slice_refs))] // A test reads better with `[tx.clone()]`.
 
 pub mod chain;
+pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod finality;

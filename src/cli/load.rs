@@ -1,0 +1,228 @@
+//! `timed load`: payments at a given rate against running nodes, and what comes of them.
+
+mod coins;
+mod progress;
+mod send;
+mod watch;
+
+use super::client::block_on;
+use super::remote::RemoteNode;
+use super::{CliError, Global};
+use crate::keyfile;
+use crate::limits::MAX_LOAD_PAYMENTS;
+use crate::load::book::Book;
+use crate::load::payments::{Role, least_coin, sign_all};
+use crate::load::report::{METHOD, RunReport, TABLE_HEAD};
+use crate::types::keys::SecretKey;
+use crate::types::lock::Lock;
+use crate::wallet::build::Coin;
+use progress::Progress;
+use send::Clock;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use watch::Watch;
+
+/// How long a run takes if neither a count nor seconds are given.
+const DEFAULT_SECONDS: u32 = 10;
+
+/// What to send.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// The key whose outputs are spent, like faucet.key of a devnet. What it pays goes back to it, less the fees.
+    #[arg(long, value_name = "FILE")]
+    key_file: PathBuf,
+    /// Payments a second.
+    #[arg(long, value_name = "R", required_unless_present = "steps", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    /// Rates to run one after the other, like 1000,2000,4000.
+    #[arg(long, value_name = "R1,R2,..", value_delimiter = ',', conflicts_with = "rate",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    steps: Vec<u32>,
+    /// Payments in all, at each rate.
+    #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
+    /// Seconds at each rate instead of a count; 10 if neither is given.
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: Option<u32>,
+    /// How many payments of a hundred are double spends: two rivals, sent to two nodes at once.
+    #[arg(long, value_name = "PCT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    conflicts: u8,
+    /// Seconds that payments have to become final after the last was sent.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    settle: u32,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct Output<'a> {
+    method: &'static str,
+    nodes: Vec<&'a str>,
+    /// Transactions that split coins before the clock ran.
+    fan_out_transactions: usize,
+    #[serde(flatten)]
+    runs: Runs<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Runs<'a> {
+    One(&'a RunReport),
+    Several { steps: &'a [RunReport] },
+}
+
+/// Runs it.
+pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
+    block_on(async {
+        let key = keyfile::read(&arguments.key_file).map_err(CliError::failure)?;
+        let mut nodes = Vec::new();
+        for client in global.clients()? {
+            nodes.push(RemoteNode::at(client).await?);
+        }
+        let reports = Load { arguments, key, nodes, progress: Progress::new() }.run().await?;
+        let both: u64 = reports.iter().map(|report| report.conflicts.both_final).sum();
+        match both {
+            0 => Ok(()),
+            pairs => {
+                Err(CliError::failure(format!("{pairs} double spends have both rivals final: this must never be")))
+            }
+        }
+    })
+}
+
+/// A load with everything it needs.
+struct Load<'a> {
+    arguments: &'a Arguments,
+    key: SecretKey,
+    nodes: Vec<RemoteNode>,
+    progress: Progress,
+}
+
+impl Load<'_> {
+    async fn run(&self) -> Result<Vec<RunReport>, CliError> {
+        let first = self.nodes.first().ok_or_else(|| CliError::usage("no node is named"))?;
+        if let Some(other) = self.nodes.iter().find(|node| node.chain_id != first.chain_id) {
+            let (a, b) = (first.client().url(), other.client().url());
+            return Err(CliError::usage(format!("{a} and {b} are on two different chains")));
+        }
+        let steps = self.steps()?;
+        let total = steps.iter().map(|(_, count)| count).sum();
+        let least = least_coin(&first.rules).ok_or_else(|| CliError::failure("the chain's fees pass 2^64 units"))?;
+        let (coins, fan_out) = coins::prepare(&self.nodes, &self.key, total, least, &self.progress).await?;
+        if !self.arguments.json {
+            println!("nodes           {}", self.urls().join(", "));
+            println!("measured        {METHOD}\n");
+            if steps.len() > 1 {
+                println!("{TABLE_HEAD}");
+            }
+        }
+        let mut reports = Vec::new();
+        let mut left = coins.as_slice();
+        for (rate, count) in &steps {
+            let (now, later) = left.split_at((*count).min(left.len()));
+            left = later;
+            let report = self.run_once(first, now, *rate).await?;
+            self.progress.clear();
+            match (self.arguments.json, steps.len()) {
+                (true, _) => {}
+                (false, 1) => print!("{report}"),
+                (false, _) => println!("{}", report.table_line()),
+            }
+            reports.push(report);
+        }
+        if self.arguments.json {
+            self.print_json(&reports, fan_out)?;
+        }
+        Ok(reports)
+    }
+
+    /// One rate: sign, send, wait, count.
+    async fn run_once(&self, first: &RemoteNode, coins: &[Coin], rate: u64) -> Result<RunReport, CliError> {
+        self.progress.say("signing");
+        let payments = sign_all(coins, &self.key, &first.chain_id, &first.rules, rate, self.arguments.conflicts);
+        let book = Arc::new(Book::new(payments.map_err(CliError::failure)?));
+        let mut watch = Watch::open(first.client()).await?;
+        let clock = Clock::start();
+        let sending = async {
+            send::send_all(&self.nodes, &book, clock).await?;
+            let limit = Duration::from_secs(self.arguments.settle.into());
+            // Who is not settled by then is counted as not final.
+            tokio::time::timeout(limit, book.all_settled()).await.ok();
+            Ok::<(), CliError>(())
+        };
+        tokio::select! {
+            sent = sending => sent?,
+            failed = watch.follow(&book, clock) => return Err(failed),
+            () = self.progress.follow(&book) => {}
+        }
+        let finals = self.look_again(&book, clock).await?;
+        Ok(RunReport::of(&book, rate, &finals, watch.gaps()))
+    }
+
+    /// Asks for what was not heard of; and every node for the rivals, of which no two may be final anywhere.
+    async fn look_again(&self, book: &Book, clock: Clock) -> Result<BTreeSet<u32>, CliError> {
+        let numbers = |wanted: fn(Role) -> bool| -> Vec<u32> {
+            let numbered = book.payments().iter().zip(0..).filter(|(payment, _)| wanted(payment.role));
+            numbered.map(|(_, number)| number).collect()
+        };
+        let mut missing = numbers(|role| role == Role::Alone);
+        missing.retain(|number| !book.is_final(*number));
+        let rivals = numbers(|role| role != Role::Alone);
+        let mut finals = BTreeSet::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let asked = if at == 0 { [missing.as_slice(), &rivals].concat() } else { rivals.clone() };
+            let txids: Vec<_> = asked.iter().filter_map(|number| Some(book.payment(*number)?.txid)).collect();
+            for (number, status) in asked.iter().zip(node.statuses(&txids).await?) {
+                match (status.is_final(), status.status.as_str(), status.reason) {
+                    (true, _, _) => {
+                        finals.insert(*number);
+                        book.finalized(*number, clock.now_us());
+                    }
+                    (false, "rejected", reason) => book.rejected(*number, reason.unwrap_or_default()),
+                    _ => {}
+                }
+            }
+        }
+        Ok(finals)
+    }
+
+    /// Rates, and how many payments at each.
+    fn steps(&self) -> Result<Vec<(u64, usize)>, CliError> {
+        let rates =
+            if self.arguments.steps.is_empty() { self.arguments.rate.as_slice() } else { &self.arguments.steps };
+        let seconds = u64::from(self.arguments.seconds.unwrap_or(DEFAULT_SECONDS));
+        let count_at = |rate: u64| self.arguments.count.map_or(rate.saturating_mul(seconds), u64::from);
+        let total: u64 = rates.iter().map(|rate| count_at(u64::from(*rate))).fold(0, u64::saturating_add);
+        if total > MAX_LOAD_PAYMENTS {
+            return Err(CliError::usage(format!(
+                "{total} payments are more than the {MAX_LOAD_PAYMENTS} held in memory"
+            )));
+        }
+        let step = |rate: &u32| (u64::from(*rate), usize::try_from(count_at(u64::from(*rate))).unwrap_or(usize::MAX));
+        Ok(rates.iter().map(step).collect())
+    }
+
+    fn urls(&self) -> Vec<&str> {
+        self.nodes.iter().map(|node| node.client().url()).collect()
+    }
+
+    fn print_json(&self, reports: &[RunReport], fan_out_transactions: usize) -> Result<(), CliError> {
+        let runs = match reports {
+            [one] => Runs::One(one),
+            several => Runs::Several { steps: several },
+        };
+        let output = Output { method: METHOD, nodes: self.urls(), fan_out_transactions, runs };
+        println!("{}", serde_json::to_string_pretty(&output).map_err(CliError::failure)?);
+        Ok(())
+    }
+}
+
+/// The lock of a key.
+fn lock_of(key: &SecretKey) -> Lock {
+    Lock::of_key(&key.public_key())
+}

@@ -1,0 +1,39 @@
+//! Where log lines go and how they look.
+
+use super::CliError;
+use crate::config::{Log, LogFormat};
+use std::fs::OpenOptions;
+use std::io::IsTerminal as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+/// Starts logging to standard error, and to a file if one is named.
+pub fn start(log: &Log) -> Result<(), CliError> {
+    let filter = || {
+        EnvFilter::try_new(&log.level).map_err(|e| {
+            CliError::usage(format!("log.level = {:?} is no level and no list of directives: {e}", log.level))
+        })
+    };
+    let is_terminal = std::io::stderr().is_terminal();
+    let is_plain = match log.format {
+        LogFormat::Auto => is_terminal,
+        LogFormat::Plain => true,
+        LogFormat::Json => false,
+    };
+    let screen =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(is_terminal).with_target(false);
+    let screen = if is_plain { screen.boxed() } else { screen.json().boxed() };
+    let file = match &log.file {
+        Some(path) => {
+            let opened = OpenOptions::new().create(true).append(true).open(path);
+            let file = opened.map_err(|e| CliError::usage(format!("cannot log to {}: {e}", path.display())))?;
+            let layer = tracing_subscriber::fmt::layer().with_writer(file).with_ansi(false).with_target(false);
+            let layer = if log.format == LogFormat::Json { layer.json().boxed() } else { layer.boxed() };
+            Some(layer.with_filter(filter()?))
+        }
+        None => None,
+    };
+    tracing_subscriber::registry().with(screen.with_filter(filter()?)).with(file).init();
+    Ok(())
+}

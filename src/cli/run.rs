@@ -1,0 +1,137 @@
+//! `timed`: runs the node until it is told to stop.
+
+use super::data_dir::{self, NODE_KEY_FILE};
+use super::{CliError, Global, logging};
+use crate::chain::spec::Chain;
+use crate::config::{Config, ports};
+use crate::keyfile;
+use crate::ledger::PoolLimits;
+use crate::node::{Node, NodeOptions};
+use crate::rpc;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+/// A stop takes at most this long.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs the node that the configuration describes.
+pub fn run(global: &Global) -> Result<(), CliError> {
+    let config = global.settings()?;
+    logging::start(&config.log)?;
+    let chain = launched_chain(&config)?;
+    let folder = data_dir::path_of(&config)?;
+    data_dir::create(&folder)?;
+    run_node(&config, chain, &folder, |_| {})
+}
+
+/// The chain of the configuration, if it has a genesis block.
+pub fn launched_chain(config: &Config) -> Result<Chain, CliError> {
+    let spec = config.chain_spec().map_err(CliError::usage)?;
+    if spec.masternodes.is_empty() {
+        let text = "names no masternodes yet, so it has no genesis block; try --dev, or timed devnet";
+        return Err(CliError::Usage(format!("the chain {} {text}", spec.name)));
+    }
+    Chain::new(spec).map_err(|e| CliError::usage(format!("chain {}: {e}", config.chain)))
+}
+
+/// What a node is started with.
+pub fn node_options(config: &Config, chain: Chain, folder: &Path) -> Result<NodeOptions, CliError> {
+    let node_key = keyfile::read_or_create(&folder.join(NODE_KEY_FILE)).map_err(CliError::usage)?;
+    let masternode_key =
+        config.masternode.key_file.as_deref().map(keyfile::read).transpose().map_err(CliError::usage)?;
+    let listen = config.p2p.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, ports(&chain.name)[0])));
+    let pool = PoolLimits { max_transactions: config.mempool.max_transactions, max_bytes: config.mempool.max_bytes };
+    Ok(NodeOptions {
+        chain,
+        data_dir: folder.to_owned(),
+        node_key,
+        masternode_key,
+        listen: Some(listen),
+        advertise: config.p2p.advertise.clone(),
+        seeds: config.p2p.seeds.clone(),
+        max_peers: config.p2p.max_peers,
+        max_inbound_per_ip: config.p2p.max_inbound_per_ip,
+        pool,
+        cache_bytes: config.storage.cache_bytes,
+    })
+}
+
+/// Runs a node until a signal, an admin's call, or a failure stops it. `started` hears where RPC is served.
+pub fn run_node(
+    config: &Config,
+    chain: Chain,
+    folder: &Path,
+    started: impl FnOnce(SocketAddr),
+) -> Result<(), CliError> {
+    let options = node_options(config, chain, folder)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| CliError::failure(format!("cannot start: {e}")))?;
+    let outcome = runtime.block_on(serve(config, options, started));
+    // What is left are tasks that nobody waits for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn serve(config: &Config, options: NodeOptions, started: impl FnOnce(SocketAddr)) -> Result<(), CliError> {
+    let mut signals = Signals::new().map_err(|e| CliError::failure(format!("cannot listen to signals: {e}")))?;
+    let rpc_port = ports(&options.chain.name)[1];
+    let node = Node::start(options).await.map_err(CliError::failure)?;
+    let handle = node.handle();
+    let listen = config.rpc.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, rpc_port)));
+    let server = match rpc::Server::start(handle.clone(), &config.rpc, listen).await {
+        Ok(server) => server,
+        Err(reason) => {
+            if let Err(error) = node.stop().await {
+                error!(%error, "stopping");
+            }
+            return Err(CliError::failure(reason));
+        }
+    };
+    info!(rpc = %server.local_addr(), p2p = ?handle.network().listen_address(), "running");
+    started(server.local_addr());
+    tokio::select! {
+        name = signals.next() => info!(signal = name, "stopping"),
+        () = handle.stopping().cancelled() => info!("stopping"),
+    }
+    let stopping = async {
+        server.stop().await;
+        node.stop().await
+    };
+    tokio::select! {
+        stopped = tokio::time::timeout(STOP_TIMEOUT, stopping) => match stopped {
+            Ok(Ok(())) => {
+                info!("stopped");
+                Ok(())
+            }
+            Ok(Err(reason)) => Err(CliError::failure(reason)),
+            Err(_) => Err(CliError::failure("not everything ended within 10 s; what was acknowledged is on disk")),
+        },
+        name = signals.next() => {
+            warn!(signal = name, "stopped at once; what was acknowledged is on disk");
+            Err(CliError::failure("stopped at once"))
+        }
+    }
+}
+
+/// The signals that stop a node.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one. Cancel-safe.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
