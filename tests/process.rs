@@ -1,0 +1,20 @@
+//! Nodes as a user starts them: real processes, TCP, sled, JSON-RPC.
+//!
+//! `cargo test --release --test process` runs a few crashes; `KILL_CYCLES=100 cargo test --release --test process
+//! kill_cycles -- --ignored --nocapture` runs 100 and prints what was acknowledged, lost, signed twice.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::float_arithmetic)]
+
+#[path = "process/cluster.rs"]
+mod cluster;
+#[path = "process/payer.rs"]
+mod payer;
+#[path = "process/rpc.rs"]
+mod rpc;
+#[path = "process/watch.rs"]
+mod watch;
+
+#[path = "process/crashes.rs"]
+mod crashes;
+#[path = "process/life.rs"]
+mod life;

@@ -1,0 +1,210 @@
+//! A devnet of real processes, made and run as a user does it.
+
+use crate::rpc::{self, Failure};
+use serde_json::{Value, json};
+use std::fs::{File, OpenOptions};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use timed::chain::spec::{Chain, ChainSpec};
+use timed::types::keys::SecretKey;
+
+/// How long anything that has to happen may take, on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A network of nodes on this machine. Its processes end with it.
+pub struct Cluster {
+    dir: tempfile::TempDir,
+    base_port: u16,
+    nodes: Vec<Option<Child>>,
+}
+
+/// Waits until `look` gives something.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "in vain for {what}");
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// The program under test.
+pub fn timed() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_timed"));
+    // What the one who runs the tests has set is not for these nodes.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIMED_")) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+impl Cluster {
+    /// Makes the folder of a network and starts nothing. Ports begin at `base_port`, ten a node.
+    pub fn new(nodes: u16, base_port: u16, slot_ms: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let made = timed()
+            .args(["devnet", "init", "--dir"])
+            .arg(dir.path().join("net"))
+            .args(["--nodes", &nodes.to_string(), "--slot-ms", &slot_ms.to_string()])
+            .args(["--base-port", &base_port.to_string()])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self { dir, base_port, nodes: (0..nodes).map(|_| None).collect() }
+    }
+
+    /// The same, with all nodes started and answering.
+    pub fn running(nodes: u16, base_port: u16, slot_ms: u64) -> Self {
+        let mut cluster = Self::new(nodes, base_port, slot_ms);
+        cluster.start_all();
+        cluster
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub fn net(&self) -> PathBuf {
+        self.dir.path().join("net")
+    }
+
+    /// The data directory of a node.
+    pub fn folder(&self, node: usize) -> PathBuf {
+        self.net().join(format!("node{node}"))
+    }
+
+    pub fn chain(&self) -> Chain {
+        let text = std::fs::read_to_string(self.net().join("chain.toml")).unwrap();
+        Chain::new(ChainSpec::from_toml(&text).unwrap()).unwrap()
+    }
+
+    pub fn faucet(&self) -> SecretKey {
+        timed::keyfile::read(&self.net().join("faucet.key")).unwrap()
+    }
+
+    pub fn p2p_port(&self, node: usize) -> u16 {
+        self.base_port + 10 * u16::try_from(node).unwrap()
+    }
+
+    pub fn rpc_port(&self, node: usize) -> u16 {
+        self.p2p_port(node) + 1
+    }
+
+    /// Starts a node; returns at once.
+    pub fn spawn(&mut self, node: usize) {
+        assert!(self.nodes[node].is_none(), "node {node} runs");
+        let log = OpenOptions::new().create(true).append(true).open(self.folder(node).join("node.log")).unwrap();
+        let child = timed()
+            .arg("--config")
+            .arg(self.folder(node).join("config.toml"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.nodes[node] = Some(child);
+    }
+
+    /// Starts a node and waits until it answers.
+    pub fn start(&mut self, node: usize) {
+        self.spawn(node);
+        self.wait_until_up(node);
+    }
+
+    pub fn start_all(&mut self) {
+        (0..self.len()).for_each(|node| self.spawn(node));
+        (0..self.len()).for_each(|node| self.wait_until_up(node));
+    }
+
+    pub fn wait_until_up(&mut self, node: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.call(node, "get_block_count", json!([])).is_err() {
+            let ended = self.nodes[node].as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "node {node} ended: {ended:?}\n{}", self.log(node));
+            assert!(Instant::now() < deadline, "node {node} does not answer\n{}", self.log(node));
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self, node: usize) {
+        if let Some(mut child) = self.nodes[node].take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM; waits for the end.
+    pub fn stop(&mut self, node: usize) -> ExitStatus {
+        let mut child = self.nodes[node].take().unwrap();
+        let stopped = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(stopped.success());
+        child.wait().unwrap()
+    }
+
+    pub fn is_running(&self, node: usize) -> bool {
+        self.nodes[node].is_some()
+    }
+
+    /// What a node logged.
+    pub fn log(&self, node: usize) -> String {
+        std::fs::read_to_string(self.folder(node).join("node.log")).unwrap_or_default()
+    }
+
+    pub fn call(&self, node: usize, method: &str, parameters: Value) -> Result<Value, Failure> {
+        rpc::call(self.rpc_port(node), method, parameters)
+    }
+
+    /// Height of a node's tip.
+    pub fn height(&self, node: usize) -> u64 {
+        self.call(node, "get_block_count", json!([])).ok().and_then(|count| count.as_u64()).unwrap_or(0)
+    }
+
+    /// What a node says of a transaction.
+    pub fn status(&self, node: usize, txid: &str) -> Option<String> {
+        let found = self.call(node, "get_transaction", json!([txid])).ok()?;
+        found["status"].as_str().map(str::to_owned)
+    }
+
+    /// Waits until the node's tip is at least at this height.
+    pub fn wait_height(&self, node: usize, height: u64) {
+        wait_for(&format!("node {node} at height {height}"), || (self.height(node) >= height).then_some(()));
+    }
+
+    /// Waits until every running node says this of a transaction, or that it is further.
+    pub fn wait_status(&self, txid: &str, status: &str) {
+        let order = ["seen", "sampling", "accepted", "certified", "finalized", "archived"];
+        let rank = |status: &str| order.iter().position(|known| *known == status);
+        for node in (0..self.len()).filter(|node| self.is_running(*node)) {
+            wait_for(&format!("{txid} {status} at node {node}"), || {
+                let found = self.status(node, txid)?;
+                (rank(&found) >= rank(status)).then_some(())
+            });
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        (0..self.len()).for_each(|node| self.kill(node));
+        if std::thread::panicking() {
+            for node in 0..self.len() {
+                let log = self.log(node);
+                let tail: Vec<&str> = log.lines().rev().take(15).collect();
+                eprintln!("---- node {node}");
+                tail.iter().rev().for_each(|line| eprintln!("{line}"));
+            }
+        }
+    }
+}
+
+/// Opens a file for changing it, as a disk that goes bad does.
+pub fn open_for_damage(path: PathBuf) -> File {
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
