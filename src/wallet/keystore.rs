@@ -7,11 +7,11 @@
 //!
 //! Sources: Argon2id (RFC 9106) for the key, ChaCha20-Poly1305 (RFC 8439) for the encryption.
 
+mod encryption;
 mod file;
-mod seal;
 
+pub use encryption::Cost;
 pub use file::KeystoreError;
-pub use seal::Cost;
 
 use super::derive::{Account, coin_type, path_text};
 use super::words::Words;
@@ -19,7 +19,7 @@ use crate::limits::MAX_WALLET_ADDRESSES;
 use crate::types::address::to_address;
 use crate::types::keys::SecretKey;
 use crate::types::lock::Lock;
-use seal::Kdf;
+use encryption::Kdf;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -105,7 +105,7 @@ impl Keystore {
         let header = &self.sealed.header;
         let wrong = || KeystoreError::WrongPassphrase { path: self.path.clone() };
         let key = header.kdf.key(passphrase).ok_or_else(|| self.malformed("its kdf has parameters out of range"))?;
-        let entropy = seal::open(&key, &header.nonce, &authenticated(header)?, &self.sealed.sealed_entropy);
+        let entropy = encryption::decrypt(&key, &header.nonce, &authenticated(header)?, &self.sealed.sealed_entropy);
         let words = Words::from_entropy(&entropy.ok_or_else(wrong)?);
         let words = words.ok_or_else(|| self.malformed("its entropy has a length that no wallet has"))?;
         let account = Account::new(&words.seed(), coin_type(&header.address_hrp));
@@ -118,7 +118,7 @@ impl Keystore {
 
     fn check(&self) -> Result<(), KeystoreError> {
         let header = &self.sealed.header;
-        if header.format != FORMAT || header.version != VERSION || header.cipher != seal::CIPHER {
+        if header.format != FORMAT || header.version != VERSION || header.cipher != encryption::CIPHER {
             return Err(self.malformed("its format, version or cipher is not known; a newer timed may read it"));
         }
         if header.path != path_text(coin_type(&header.address_hrp)) {
@@ -157,8 +157,8 @@ impl Unlocked {
             address_hrp: address_hrp.to_owned(),
             path: path_text(coin_type(address_hrp)),
             kdf,
-            cipher: seal::CIPHER.to_owned(),
-            nonce: seal::new_nonce(),
+            cipher: encryption::CIPHER.to_owned(),
+            nonce: encryption::new_nonce(),
             addresses: addresses(&account, address_hrp, count.max(1))?,
         };
         let sealed = sealed(header, &key, &words)?;
@@ -183,7 +183,7 @@ impl Unlocked {
     pub fn add_address(&mut self) -> Result<&str, KeystoreError> {
         let mut header = self.keystore.sealed.header.clone();
         header.addresses = addresses(&self.account, &header.address_hrp, header.addresses.len().saturating_add(1))?;
-        header.nonce = seal::new_nonce();
+        header.nonce = encryption::new_nonce();
         let sealed = sealed(header, &self.key, &self.words)?;
         file::replace(&self.keystore.path, &text_of(&sealed)?)?;
         self.keystore.sealed = sealed;
@@ -220,7 +220,7 @@ fn addresses(account: &Account, hrp: &str, count: usize) -> Result<Vec<String>, 
 }
 
 fn sealed(header: Header, key: &[u8; 32], words: &Words) -> Result<Sealed, KeystoreError> {
-    let sealed_entropy = seal::seal(key, &header.nonce, &authenticated(&header)?, &words.entropy());
+    let sealed_entropy = encryption::encrypt(key, &header.nonce, &authenticated(&header)?, &words.entropy());
     Ok(Sealed { sealed_entropy: sealed_entropy.ok_or(KeystoreError::Unsealed)?, header })
 }
 

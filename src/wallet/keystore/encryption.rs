@@ -88,14 +88,14 @@ pub fn new_nonce() -> String {
 }
 
 /// Encrypts `secret` and authenticates it together with `header`.
-pub fn seal(key: &[u8; 32], nonce: &str, header: &[u8], secret: &[u8]) -> Option<String> {
+pub fn encrypt(key: &[u8; 32], nonce: &str, header: &[u8], secret: &[u8]) -> Option<String> {
     let nonce: [u8; NONCE_BYTES] = hex::decode_array(nonce)?;
     let cipher = ChaCha20Poly1305::new(key.into());
     cipher.encrypt(&Nonce::from(nonce), Payload { msg: secret, aad: header }).ok().map(|sealed| hex::encode(&sealed))
 }
 
-/// What was sealed; `None` if key, nonce, header or bytes are not those of then.
-pub fn open(key: &[u8; 32], nonce: &str, header: &[u8], sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
+/// What was encrypted; `None` if key, nonce, header or bytes are not those of then.
+pub fn decrypt(key: &[u8; 32], nonce: &str, header: &[u8], sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
     let nonce: [u8; NONCE_BYTES] = hex::decode_array(nonce)?;
     let sealed = hex::decode(sealed)?;
     let cipher = ChaCha20Poly1305::new(key.into());
