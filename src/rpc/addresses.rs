@@ -3,11 +3,11 @@
 use super::api::Api;
 use super::coins::{Added, Coins};
 use super::context::Context;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, cut};
 use super::errors::Failure;
 use super::history::history;
 use super::params::Arguments;
-use super::server::StartError;
+use super::start_error::StartError;
 use super::types::{AddressInfo, Balance, Text, TxOutInfo, Unspent, UnspentPage};
 use crate::node::view::Status;
 use crate::types::address::from_address;
@@ -86,13 +86,6 @@ fn list_unspent(context: &Context, arguments: &Arguments) -> Result<UnspentPage,
     );
     let next_cursor = cut(&mut page, limit).map(|cursor| cursor.write());
     Ok(UnspentPage { utxos: page.into_iter().map(|(_, unspent)| unspent).collect(), next_cursor })
-}
-
-/// Cuts a page of one entry too many; where the next one begins.
-pub(super) fn cut<T>(page: &mut Vec<(Cursor, T)>, limit: usize) -> Option<Cursor> {
-    let is_last = page.len() <= limit;
-    page.truncate(limit);
-    page.last().filter(|_| !is_last).map(|(cursor, _)| *cursor)
 }
 
 fn unspent(outpoint: &OutPoint, added: &Added, status: &'static str) -> Unspent {

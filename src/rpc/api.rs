@@ -7,8 +7,7 @@ use super::context::Context;
 use super::errors::Failure;
 use super::methods::{METHODS, Method, find};
 use super::params::Arguments;
-use super::server::StartError;
-use super::{addresses, chain, control, finality, masternodes, mempool, network, submit, subscribe, transactions};
+use super::start_error::StartError;
 use jsonrpsee::core::SubscriptionError;
 use jsonrpsee::core::server::{Methods, PendingSubscriptionSink, RpcModule};
 use serde::Serialize;
@@ -19,38 +18,32 @@ pub struct Api {
     module: RpcModule<Context>,
 }
 
-/// Every method of a node.
-///
-/// # Errors
-/// [`StartError::Methods`] if the table and the code differ, which is a defect.
-pub fn methods(context: Arc<Context>) -> Result<Methods, StartError> {
-    let mut api = Api { module: RpcModule::from_arc(context) };
-    chain::register(&mut api)?;
-    transactions::register(&mut api)?;
-    submit::register(&mut api)?;
-    addresses::register(&mut api)?;
-    mempool::register(&mut api)?;
-    finality::register(&mut api)?;
-    masternodes::register(&mut api)?;
-    network::register(&mut api)?;
-    control::register(&mut api)?;
-    subscribe::register(&mut api)?;
-    for method in METHODS {
-        if api.module.method(method.name).is_none() {
-            return Err(StartError::Methods(format!("{} is in the table and not in the code", method.name)));
-        }
-        for alias in method.aliases {
-            api.module.register_alias(alias, method.name).map_err(|e| StartError::Methods(e.to_string()))?;
-        }
-    }
-    Ok(api.module.into())
-}
-
 fn listed(name: &'static str) -> Result<&'static Method, StartError> {
     find(name).ok_or_else(|| StartError::Methods(format!("{name} is in the code and not in the table")))
 }
 
 impl Api {
+    /// No methods yet.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { module: RpcModule::from_arc(context) }
+    }
+
+    /// All of them, under their other names too.
+    ///
+    /// # Errors
+    /// [`StartError::Methods`] if one of the table is missing.
+    pub fn finish(mut self) -> Result<Methods, StartError> {
+        for method in METHODS {
+            if self.module.method(method.name).is_none() {
+                return Err(StartError::Methods(format!("{} is in the table and not in the code", method.name)));
+            }
+            for alias in method.aliases {
+                self.module.register_alias(alias, method.name).map_err(|e| StartError::Methods(e.to_string()))?;
+            }
+        }
+        Ok(self.module.into())
+    }
+
     /// A method that answers at once: it waits for nothing and reads the store a few times at most.
     pub fn quick<R: Serialize + Clone + 'static>(
         &mut self,

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::convert::{commit_summary, confirmations, encoded, signed_weight};
 use super::errors::Failure;
 use super::params::Arguments;
-use super::server::StartError;
+use super::start_error::StartError;
 use super::types::{
     BlockInfo, BlockTransactions, BlockchainInfo, CommitInfo, CommitSignature, HeaderInfo, Text, Whole,
 };

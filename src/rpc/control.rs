@@ -6,7 +6,7 @@ use super::errors::Failure;
 use super::health::health;
 use super::network::agent;
 use super::params::Arguments;
-use super::server::StartError;
+use super::start_error::StartError;
 use super::types::{NodeInfo, Text};
 use crate::node::clock;
 use crate::replica::Alarm;

@@ -40,6 +40,13 @@ impl Cursor {
     }
 }
 
+/// Cuts a page of one entry too many; where the next one begins.
+pub fn cut<T>(page: &mut Vec<(Cursor, T)>, limit: usize) -> Option<Cursor> {
+    let is_last = page.len() <= limit;
+    page.truncate(limit);
+    page.last().filter(|_| !is_last).map(|(cursor, _)| *cursor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

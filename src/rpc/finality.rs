@@ -7,7 +7,7 @@ use super::convert::encoded;
 use super::errors::Failure;
 use super::lookup::FoundTx;
 use super::proofs::{GivenBlock, GivenProof, read_proof};
-use super::server::StartError;
+use super::start_error::StartError;
 use super::types::{BlockProof, CommitParts, Proof, ReceiptPart, ReceiptProof, Text, Verdict};
 use crate::finality::verify_proof;
 use crate::node::view::Status;

@@ -1,9 +1,8 @@
 //! `get_address_history`: what touched an address, newest first: transactions in no block, those of blocks that the
 //! store does not answer for yet, those of the store.
 
-use super::addresses::cut;
 use super::context::Context;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, cut};
 use super::errors::Failure;
 use super::lookup::{FoundBlock, stage, sum};
 use super::params::Arguments;

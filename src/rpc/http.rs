@@ -7,32 +7,27 @@
 //! | `GET /health` | 200 or 503, with a line a check |
 //! | `OPTIONS /` | leave for pages of allowed origins |
 
+use super::answer::{Answer, json, plain};
 use super::auth::Role;
 use super::dispatch::{Caller, refusal};
 use super::errors::Failure;
 use super::health::health;
-use super::server::Shared;
+use super::shared::Shared;
 use super::websocket;
 use crate::limits::RPC_BODY_TIMEOUT_MS;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN, VARY, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
-
-/// An answer, whole.
-pub type Answer = Response<Full<Bytes>>;
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Answers one request of a connection, whose place `permit` holds.
 ///
@@ -152,24 +147,4 @@ async fn calls(shared: &Shared, caller: &Caller, request: Request<Incoming>) -> 
         Some(answer) => json(StatusCode::OK, Box::<str>::from(answer).into_string()),
         None => plain(StatusCode::NO_CONTENT, ""),
     }
-}
-
-fn json(status: StatusCode, body: String) -> Answer {
-    respond(status, JSON, body)
-}
-
-fn plain(status: StatusCode, body: &'static str) -> Answer {
-    respond(status, TEXT, body)
-}
-
-fn respond(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, content_type);
-    answer
-}
-
-/// Something that cannot be made a WebSocket.
-pub fn bad_upgrade() -> Answer {
-    plain(StatusCode::BAD_REQUEST, "this is no way to open a WebSocket\n")
 }

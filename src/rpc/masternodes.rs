@@ -5,7 +5,7 @@ use super::context::Context;
 use super::cursor::Cursor;
 use super::errors::Failure;
 use super::params::Arguments;
-use super::server::StartError;
+use super::start_error::StartError;
 use super::types::{ConsensusInfo, ConsensusParameters, MasternodePage, SnowballInfo, Text, VotedInfo};
 use crate::replica::Replica;
 use crate::tsdc::Step;

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::cursor::Cursor;
 use super::errors::Failure;
 use super::params::Arguments;
-use super::server::StartError;
+use super::start_error::StartError;
 use super::types::{MempoolInfo, Text, TxidPage};
 use std::sync::Arc;
 

@@ -19,6 +19,7 @@
 //! answers some errors without `data`; jsonrpsee keeps the methods, subscriptions, and the types of the wire.
 
 mod addresses;
+mod answer;
 mod api;
 mod auth;
 mod batch;
@@ -44,8 +45,11 @@ mod params;
 mod progress;
 mod proofs;
 mod rate;
+mod register;
 mod server;
+mod shared;
 mod stall;
+mod start_error;
 mod submit;
 mod subscribe;
 #[cfg(test)]
@@ -55,4 +59,5 @@ pub mod types;
 mod websocket;
 
 pub use auth::{AuthError, COOKIE_FILE, COOKIE_USER};
-pub use server::{Server, StartError};
+pub use server::Server;
+pub use start_error::StartError;

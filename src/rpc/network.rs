@@ -4,7 +4,7 @@ use super::api::Api;
 use super::context::Context;
 use super::errors::Failure;
 use super::params::Arguments;
-use super::server::StartError;
+use super::start_error::StartError;
 use super::types::{NetworkInfo, PeerDetails, Text};
 use crate::network::PeerSnapshot;
 use crate::types::link::Role;

@@ -1,13 +1,15 @@
 //! The server: one port for HTTP and WebSockets, a bounded number of connections, and its end.
 
-use super::api;
-use super::auth::{AuthError, Gate};
+use super::auth::Gate;
 use super::context::Context;
 use super::dispatch::Dispatcher;
 use super::hosts::Hosts;
 use super::http::serve;
 use super::rate::RateLimit;
+use super::register;
+use super::shared::Shared;
 use super::stall::Stalling;
+use super::start_error::StartError;
 use crate::config;
 use crate::limits::{MAX_RPC_HEAD_BYTES, MAX_SUBSCRIPTIONS_IN_ALL, RPC_HEAD_TIMEOUT_MS, RPC_STALL_MS, RPC_STOP_MS};
 use crate::node::handle::NodeHandle;
@@ -15,55 +17,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jsonrpsee::core::server::BoundedSubscriptions;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 /// Pause after the system refused to take a connection: it has no file descriptors or no memory left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Why a server does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address cannot be listened at.
-    #[error("cannot serve JSON-RPC at {address}: {reason}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// What the system says.
-        reason: io::Error,
-    },
-    /// An address that others can reach, and nothing that says they may.
-    #[error("rpc.listen = {address}: others could reach this address; set rpc.public = true or rpc.tokens_file")]
-    NotPublic {
-        /// Where.
-        address: SocketAddr,
-    },
-    /// Callers cannot be told apart.
-    #[error(transparent)]
-    Auth(#[from] AuthError),
-    /// A defect.
-    #[error("the methods of JSON-RPC do not fit together: {0}")]
-    Methods(String),
-}
-
-/// What every connection needs.
-pub struct Shared {
-    pub(super) context: Arc<Context>,
-    pub(super) dispatcher: Dispatcher,
-    pub(super) gate: Gate,
-    pub(super) hosts: Hosts,
-    pub(super) max_request_bytes: usize,
-    pub(super) tracker: TaskTracker,
-    pub(super) stop: CancellationToken,
-}
 
 /// A running server. Dropping it stops it too, without waiting.
 pub struct Server {
@@ -88,7 +52,7 @@ impl Server {
         let context = Arc::new(Context::new(node));
         let limit = config.max_requests_per_second;
         let dispatcher = Dispatcher {
-            methods: api::methods(Arc::clone(&context))?,
+            methods: register::methods(Arc::clone(&context))?,
             max_batch: usize::try_from(config.max_batch).unwrap_or(usize::MAX),
             rate: (limit > 0).then(|| RateLimit::new(limit)),
             is_open,

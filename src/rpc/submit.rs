@@ -5,7 +5,7 @@ use super::context::Context;
 use super::convert::encoded;
 use super::errors::Failure;
 use super::params::{self, Arguments};
-use super::server::StartError;
+use super::start_error::StartError;
 use super::transactions::{get_transaction, stage_of};
 use super::types::{Acceptance, Stage, Text, TransactionInfo, Whole};
 use crate::ledger::rules::TxError;

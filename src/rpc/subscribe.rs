@@ -8,7 +8,7 @@ use super::context::Context;
 use super::errors::Failure;
 use super::params::Arguments;
 use super::progress::Filter;
-use super::server::StartError;
+use super::start_error::StartError;
 use super::transactions::stage_of;
 use super::types::{BlockItem, Progress, Stage, Text};
 use crate::limits::{LAGGED_AFTER_MS, SUBSCRIPTION_CHUNK};

@@ -6,7 +6,7 @@ use super::convert::{confirmations, encoded};
 use super::errors::Failure;
 use super::lookup::{FoundTx, stage, sum};
 use super::params::Arguments;
-use super::server::StartError;
+use super::start_error::StartError;
 use super::types::{DecodedTransaction, InputInfo, OutputInfo, Stage, Text, TransactionInfo, TransactionStatus, Whole};
 use crate::ledger::VerifiedTx;
 use crate::ledger::pool;

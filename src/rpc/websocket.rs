@@ -4,9 +4,9 @@
 //! of what goes out, and without a place nothing is read: a client that does not take its answers makes itself wait, and
 //! nothing here grows. A client that is silent for too long, pongs included, or takes nothing, is cut off.
 
+use super::answer::{Answer, bad_upgrade};
 use super::dispatch::{Caller, Socket};
-use super::http::{Answer, bad_upgrade};
-use super::server::Shared;
+use super::shared::Shared;
 use crate::limits::{
     MAX_SOCKET_CALLS, MAX_SUBSCRIPTIONS, RPC_STALL_MS, SOCKET_PING_MS, SOCKET_QUEUE, SOCKET_SILENCE_MS,
 };
