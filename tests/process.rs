@@ -14,6 +14,8 @@ mod rpc;
 #[path = "process/watch.rs"]
 mod watch;
 
+#[path = "process/clients.rs"]
+mod clients;
 #[path = "process/crashes.rs"]
 mod crashes;
 #[path = "process/life.rs"]
