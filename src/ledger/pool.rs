@@ -173,11 +173,14 @@ impl Pool {
 
     /// Changes anything of an entry but its txid and number.
     pub(super) fn change(&mut self, txid: &Txid, change: impl FnOnce(&mut PoolEntry)) {
-        let Some(mut entry) = self.entries.remove(txid) else { return };
-        self.unindex(*txid, &entry);
-        change(&mut entry);
-        self.index(*txid, &entry);
-        self.entries.insert(*txid, entry);
+        // Out of the map while the indexes change, without the map changing its shape.
+        let mut entries = std::mem::take(&mut self.entries);
+        if let Some(entry) = entries.get_mut(txid) {
+            self.unindex(*txid, entry);
+            change(entry);
+            self.index(*txid, entry);
+        }
+        self.entries = entries;
     }
 
     fn index(&mut self, txid: Txid, entry: &PoolEntry) {

@@ -2,14 +2,20 @@
 
 use super::command::{Command, CommittedBlock, Event, JournalRecord, PeerId, WriteSeq};
 use super::message::Message;
+use crate::ledger::VerifiedTx;
+use crate::limits::{MAX_MESSAGE_BYTES, MAX_REQUEST_TXIDS};
 use crate::signer::SignRequest;
-use std::collections::VecDeque;
+use crate::types::hash::Txid;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// The commands of one step, and the events that wait for the disk.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     commands: Vec<Command>,
+    /// Transactions of users, for every peer.
+    published: Vec<VerifiedTx>,
+    announced: BTreeMap<PeerId, Vec<Txid>>,
     last_seq: WriteSeq,
     flushed: WriteSeq,
     /// Ascending by sequence number: events wait in the order in which they came about.
@@ -17,9 +23,33 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// What to do, in order; leaves nothing.
+    /// What to do, in order; leaves nothing. Transactions go first, so that a peer has them before it is asked about
+    /// them; they promise nothing and wait for nothing.
     pub(super) fn take(&mut self) -> Vec<Command> {
-        std::mem::take(&mut self.commands)
+        let rest = std::mem::take(&mut self.commands);
+        let published = std::mem::take(&mut self.published);
+        let mut published = published.as_slice();
+        while !published.is_empty() {
+            let (together, later) = published.split_at(fitting(published));
+            self.broadcast(Message::Txs(together.iter().map(|tx| tx.tx().clone()).collect()));
+            published = later;
+        }
+        for (peer, txids) in std::mem::take(&mut self.announced) {
+            txids.chunks(MAX_REQUEST_TXIDS).for_each(|txids| self.send(peer, Message::TxAnnounce(txids.to_vec())));
+        }
+        let mut commands = std::mem::take(&mut self.commands);
+        commands.extend(rest);
+        commands
+    }
+
+    /// Sends a transaction to every peer, together with the others of this step.
+    pub(super) fn publish(&mut self, tx: &VerifiedTx) {
+        self.published.push(tx.clone());
+    }
+
+    /// Tells a peer of a transaction, together with the others of this step.
+    pub(super) fn announce(&mut self, to: PeerId, txid: Txid) {
+        self.announced.entry(to).or_default().push(txid);
     }
 
     fn next_seq(&mut self) -> WriteSeq {
@@ -88,10 +118,19 @@ impl Outbox {
     }
 }
 
+/// How many of these, at least one, fit in one message.
+fn fitting(txs: &[VerifiedTx]) -> usize {
+    let mut bytes = 0usize;
+    let fits = |tx: &&VerifiedTx| {
+        bytes = bytes.saturating_add(tx.size_bytes() as usize);
+        bytes <= MAX_MESSAGE_BYTES / 2
+    };
+    txs.iter().take(MAX_REQUEST_TXIDS).take_while(fits).count().max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::hash::Txid;
 
     fn certified(n: u8) -> Event {
         Event::Certified { txid: Txid([n; 32]), epoch: Default::default() }

@@ -170,12 +170,11 @@ impl Replica {
     /// A user's transaction goes to every peer whole; another's is announced to a few, and sampling tells the rest.
     fn relay(&mut self, source: Source, tx: &VerifiedTx) {
         if source == Source::User {
-            self.out.broadcast(Message::Txs(vec![tx.tx().clone()]));
-            return;
+            return self.out.publish(tx);
         }
         let others = self.peers.ids().filter(|peer| Some(*peer) != source.peer());
         for peer in others.sample(&mut self.rng, RELAY_FANOUT) {
-            self.out.send(peer, Message::TxAnnounce(vec![tx.txid()]));
+            self.out.announce(peer, tx.txid());
         }
     }
 
@@ -225,9 +224,6 @@ impl Replica {
         if let Some(answer) = self.snowball.answer(txid) {
             return answer;
         }
-        if self.ledger.view().archived_height(txid).is_some() {
-            return Answer::Accept;
-        }
         if let Some(entry) = self.ledger.entry(txid) {
             return if entry.stage >= Stage::Certified { Answer::Accept } else { Answer::Unknown };
         }
@@ -236,6 +232,9 @@ impl Replica {
                 Rejection::Conflict { spent_by: Some(winner), .. } => Answer::Prefer(vec![*winner]),
                 _ => Answer::Invalid,
             };
+        }
+        if self.ledger.view().archived_height(txid).is_some() {
+            return Answer::Accept;
         }
         self.fetch.want(now, *txid, Some(from));
         Answer::Unknown
@@ -341,7 +340,7 @@ impl Replica {
     /// Votes of a quorum and the transaction are here: both go to disk, and the receipt behind them.
     fn hold_certified(&mut self, now: TimeMs, tx: VerifiedTx) {
         let txid = tx.txid();
-        if self.ledger.view().archived_height(&txid).is_some() {
+        if self.ledger.entry(&txid).is_none() && self.ledger.view().archived_height(&txid).is_some() {
             return;
         }
         self.ledger.set_certified(now, tx.clone());

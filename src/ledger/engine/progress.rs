@@ -25,9 +25,6 @@ impl Ledger {
     /// an orphan, rejected, invalid. The first call starts its grace (`protocol.md` 7.3).
     pub fn set_certified(&mut self, now: TimeMs, tx: VerifiedTx) {
         let txid = tx.txid();
-        if self.archived.archived_height(&txid).is_some() {
-            return;
-        }
         let certify = |entry: &mut PoolEntry| {
             entry.stage = entry.stage.max(Stage::Certified);
             entry.certified_at.get_or_insert(now);
@@ -35,6 +32,9 @@ impl Ledger {
         if self.pool.get(&txid).is_some() {
             self.pool.change(&txid, certify);
             self.offer_encoding(now, tx);
+            return;
+        }
+        if self.archived.archived_height(&txid).is_some() {
             return;
         }
         let (valid, fee) = match self.judge().judge(&tx) {

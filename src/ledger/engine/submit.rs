@@ -35,9 +35,6 @@ impl Ledger {
         self.orphans.expire(now);
         self.rejected.expire(now);
         let txid = tx.txid();
-        if self.archived.archived_height(&txid).is_some() {
-            return Submission::Known;
-        }
         if self.pool.get(&txid).is_some() {
             self.offer_encoding(now, tx);
             return Submission::Known;
@@ -47,6 +44,7 @@ impl Ledger {
         }
         match self.judge().judge(&tx) {
             Verdict::Valid(fee) => self.admit(now, tx, fee),
+            _ if self.is_archived(&txid) => Submission::Known,
             Verdict::Waits(missing) => self.adopt(now, tx, &missing),
             Verdict::Invalid(rejection) => {
                 self.rejected.insert(now, txid, tx.wtxid(), rejection.clone());
@@ -58,10 +56,11 @@ impl Ledger {
     /// Whether `tx` would be let in, without letting it in.
     pub fn test(&self, tx: &VerifiedTx) -> Submission {
         let txid = tx.txid();
-        if self.archived.archived_height(&txid).is_some() || self.pool.get(&txid).is_some() {
+        if self.pool.get(&txid).is_some() {
             return Submission::Known;
         }
         match self.judge().judge(tx) {
+            Verdict::Waits(_) | Verdict::Invalid(_) if self.is_archived(&txid) => Submission::Known,
             Verdict::Waits(missing) => Submission::Orphan { missing: parents(&missing) },
             Verdict::Invalid(rejection) => Submission::Rejected(rejection),
             Verdict::Valid(fee) => match self.room_for(tx, fee) {
@@ -69,6 +68,12 @@ impl Ledger {
                 Err(rejection) => Submission::Rejected(rejection),
             },
         }
+    }
+
+    /// Whether a block holds it. To be asked of what is not valid only: what is spends outputs that no block spent, so
+    /// no block holds it, and the store need not look for what it does not have.
+    fn is_archived(&self, txid: &Txid) -> bool {
+        self.archived.archived_height(txid).is_some()
     }
 
     fn admit(&mut self, now: TimeMs, tx: VerifiedTx, fee: Amount) -> Submission {
