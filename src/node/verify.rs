@@ -1,8 +1,9 @@
 //! The verify stage: the one way by which what came from outside becomes an input of the replica.
 //!
 //! Signatures are checked here, many at a time, off the replica's thread. Two threads do it: one for what block
-//! agreement waits for, one for payments, so that a flood of payments delays no block. What carries no signature does
-//! not wait for either.
+//! agreement waits for, one for payments, so that a flood of payments delays no block. Answers and requests carry no
+//! signature and wait for neither; announcements and questions about payments keep their place behind what came before
+//! them, or a peer would be asked about a payment that it has and is still verifying, and say that it does not know it.
 
 use super::input::{Held, Inbox, InputKind, NodeInput, SubmitAnswer, SubmitError};
 use super::lanes::{Lane, Lanes, Taken};
@@ -82,11 +83,13 @@ impl VerifyStage {
     pub fn message(&self, from: PeerId, message: Message, held: Held) {
         let (queue, lane) = match &message {
             Message::Proposal(_) | Message::BftVote(_) | Message::Evidence(_) => (&self.blocks, None),
-            Message::Txs(_) | Message::Votes(_) | Message::Blocks(_) => (&self.payments, None),
-            Message::Commit(_) | Message::Status { .. } => (&self.blocks, Some(Lane::Express)),
-            Message::TxAnnounce(_)
-            | Message::GetTxs(_)
+            Message::Txs(_)
+            | Message::TxAnnounce(_)
             | Message::SampleQuery { .. }
+            | Message::Votes(_)
+            | Message::Blocks(_) => (&self.payments, None),
+            Message::Commit(_) | Message::Status { .. } => (&self.blocks, Some(Lane::Express)),
+            Message::GetTxs(_)
             | Message::SampleResponse { .. }
             | Message::GetVotes { .. }
             | Message::GetBlocks { .. } => (&self.payments, Some(Lane::Ordinary)),
