@@ -6,9 +6,9 @@
 use crate::chain::spec::SnowballSpec;
 
 /// A loss is waited out for `round_timeout_ms >> LEAST_WAIT_SHIFT` at first..
-const LEAST_WAIT_SHIFT: u32 = 3;
+const LEAST_WAIT_SHIFT: u32 = 6;
 /// ..and after this many doublings it does not grow any more.
-const MOST_DOUBLINGS: u32 = 5;
+const MOST_DOUBLINGS: u32 = 8;
 
 /// Checked parameters.
 #[derive(Clone, Copy, Debug)]
@@ -41,16 +41,20 @@ impl Params {
                     && (polls_in_a_row >= u64::from(self.spec.beta_virtuous) || is_past_fallback && polls_won >= 1))
     }
 
-    /// How many polls of a transaction overlap after it lost this many in a row before their time was up.
+    /// How many polls of a transaction overlap: never more than it still has to win, one at least; and one alone after
+    /// it lost in a row before their time was up.
     ///
     /// Such polls were answered, only not in its favor: asking again at once, several times over, would hear the
     /// same. With this and [`Params::wait_ms`] a flood of double spends that nobody can agree on costs little.
-    pub(super) fn concurrent_polls(&self, lost_in_a_row: u32) -> usize {
-        if lost_in_a_row > 0 { 1 } else { self.spec.concurrent_polls as usize }
+    pub(super) fn concurrent_polls(&self, lost_in_a_row: u32, polls_in_a_row: u64, has_rival: bool) -> usize {
+        let beta = if has_rival { self.spec.beta } else { self.spec.beta_virtuous };
+        let to_win = u64::from(beta).saturating_sub(polls_in_a_row).clamp(1, u64::from(self.spec.concurrent_polls));
+        if lost_in_a_row > 0 { 1 } else { usize::try_from(to_win).unwrap_or(1) }
     }
 
-    /// How long to wait after the last of `lost_in_a_row` such polls, in milliseconds: an eighth of a round's
-    /// timeout, doubled with each loss, up to four timeouts.
+    /// How long to wait after the last of `lost_in_a_row` such polls, in milliseconds: a sixty-fourth of a round's
+    /// timeout, doubled with each loss, up to four timeouts. The first waits are short because most polls are lost
+    /// where the payment has not arrived yet.
     pub(super) fn wait_ms(&self, lost_in_a_row: u32) -> u64 {
         let doublings = lost_in_a_row.saturating_sub(1).min(MOST_DOUBLINGS);
         let least = (self.spec.round_timeout_ms >> LEAST_WAIT_SHIFT).max(1);

@@ -50,7 +50,7 @@ impl Snowball {
     }
 
     /// Looks again at whether `txid` can be polled, now or when its wait is over.
-    fn schedule(&mut self, txid: Txid) {
+    pub(super) fn schedule(&mut self, txid: Txid) {
         let Some(sampling) = self.sampling.get_mut(&txid).filter(|sampling| sampling.is_polled) else { return };
         let at = self.now.max(sampling.wait_until);
         if sampling.due.is_some_and(|due| due <= at) {
@@ -80,9 +80,10 @@ impl Snowball {
 
     fn may_start_poll(&self, txid: &Txid) -> bool {
         self.sampling.get(txid).is_some_and(|sampling| {
+            let (in_a_row, has_rival) = (self.conflicts.polls_in_a_row(txid), self.conflicts.has_rival(txid));
             sampling.is_polled
                 && sampling.wait_until <= self.now
-                && sampling.polls.len() < self.params.concurrent_polls(sampling.lost_in_a_row)
+                && sampling.polls.len() < self.params.concurrent_polls(sampling.lost_in_a_row, in_a_row, has_rival)
         })
     }
 

@@ -202,6 +202,22 @@ fn at_most_concurrent_polls_overlap() {
 }
 
 #[test]
+fn no_more_polls_start_than_are_still_to_be_won() {
+    let mut engine = engine();
+    engine.add(TimeMs(0), txid(1), &[outpoint(1)]);
+    round(&mut engine, 0, |_| Answer::Accept);
+    assert_eq!(in_a_row(&engine, 1), 4);
+    let to_win = spec().beta_virtuous as usize - 4;
+    step(&mut engine, 1);
+    assert_eq!((engine.polls.len(), to_win), (to_win, 1));
+    // With a rival there is more to win.
+    engine.add(TimeMs(2), txid(2), &[outpoint(1)]);
+    engine.schedule(txid(1));
+    step(&mut engine, 2);
+    assert_eq!(engine.sampling[&txid(1)].polls.len(), spec().concurrent_polls as usize);
+}
+
+#[test]
 fn a_poll_ends_without_its_slowest_members_once_a_side_has_alpha() {
     let mut engine = engine();
     engine.add(TimeMs(0), txid(1), &[outpoint(1)]);
@@ -244,14 +260,14 @@ fn after_losses_polls_come_one_by_one_and_ever_later_until_one_is_won() {
     engine.add(TimeMs(0), txid(1), &[outpoint(1)]);
     let mut waits = Vec::new();
     let mut now = 0;
-    for _ in 0..9 {
+    for _ in 0..11 {
         round(&mut engine, now, |_| Answer::Unknown);
         assert_eq!(step(&mut engine, now).0, []);
         let next = engine.due.first().unwrap().0.0;
         waits.push(next - now);
         now = next;
     }
-    assert_eq!(waits, [62, 124, 248, 496, 992, 1_984, 1_984, 1_984, 1_984]);
+    assert_eq!(waits, [7, 14, 28, 56, 112, 224, 448, 896, 1_792, 1_792, 1_792]);
     let (questions, _) = step(&mut engine, now);
     assert_eq!(engine.polls.len(), 1);
     for question in &questions {
@@ -271,8 +287,8 @@ fn a_loss_while_the_next_poll_is_due_only_delays_it() {
         engine.count(*number, spec().k, &answer);
     }
     assert_eq!(step(&mut engine, 0).0, []);
-    assert_eq!(engine.due.first(), Some(&(TimeMs(62), txid(1))));
-    assert_ne!(step(&mut engine, 62).0, []);
+    assert_eq!(engine.due.first(), Some(&(TimeMs(7), txid(1))));
+    assert_ne!(step(&mut engine, 7).0, []);
 }
 
 #[test]
