@@ -146,6 +146,8 @@ pub const MAX_ORPHAN_BYTES: u64 = 50_000_000;
 pub const MAX_ORPHANS_OF_AN_OUTPUT: usize = 8;
 /// How long one is kept, in milliseconds.
 pub const ORPHAN_EXPIRY_MS: u64 = 600_000;
+/// Most unspent outputs of the newest blocks that the ledger has at hand although the store has them; about 100 bytes each.
+pub const MAX_RECENT_OUTPUTS: usize = 65_536;
 /// Most verdicts "invalid in state" remembered.
 pub const MAX_REJECTED: usize = 20_000;
 /// How long one is remembered, in milliseconds.
