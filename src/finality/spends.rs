@@ -4,8 +4,9 @@
 //! known transaction spends it, so payments without a rival cost one record and no list.
 
 use crate::types::hash::Txid;
+use crate::types::id_map::IdMap;
 use crate::types::transaction::OutPoint;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 struct Spend {
     /// How many known transactions spend the outpoint, at least 1.
@@ -33,7 +34,7 @@ pub(super) enum Standing {
 #[derive(Default)]
 pub(super) struct Spends {
     // Never iterated.
-    outpoints: HashMap<OutPoint, Spend>,
+    outpoints: IdMap<OutPoint, Spend>,
 }
 
 impl Spends {

@@ -13,13 +13,14 @@ use super::spends::{Spends, Standing};
 use super::support::Support;
 use crate::limits::{MAX_ARCHIVED_TALLIES, MAX_LEARNED_TXIDS, MAX_UNKNOWN_TXIDS_PER_VOTER};
 use crate::types::hash::Txid;
+use crate::types::id_map::IdMap;
 use crate::types::keys::PublicKey;
 use crate::types::number::{Epoch, Weight};
 use crate::types::transaction::OutPoint;
 use crate::types::validators::ValidatorSet;
 use crate::types::verified::Verified;
 use crate::types::vote::{FinalityKind, VoteBatch};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// What is known of one transaction in the epoch.
@@ -62,7 +63,7 @@ pub(super) struct Tally {
     set: Arc<ValidatorSet>,
     batches: Batches,
     // Never iterated.
-    entries: HashMap<Txid, Entry>,
+    entries: IdMap<Txid, Entry>,
     spends: Spends,
     /// Learned and not archived.
     learned: BTreeSet<Txid>,
@@ -87,7 +88,7 @@ impl Tally {
             epoch,
             set,
             batches: Batches::new(members),
-            entries: HashMap::new(),
+            entries: IdMap::default(),
             spends: Spends::default(),
             learned: BTreeSet::new(),
             archived: VecDeque::new(),

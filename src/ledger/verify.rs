@@ -27,7 +27,6 @@ use crate::types::verified::Verified;
 use crate::types::vote::VoteBatch;
 use quick_cache::sync::Cache;
 use rayon::prelude::*;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Why a signed message is refused: a provable fault of who sent it, or of who signed it.
@@ -250,8 +249,9 @@ impl Verifier {
         if count == 0 || count > MAX_BATCH_TXIDS {
             return Err(VerifyError::BatchSize { count });
         }
-        let mut seen = BTreeSet::new();
-        if let Some(txid) = batch.txids.iter().find(|txid| !seen.insert(**txid)) {
+        let mut sorted = batch.txids.clone();
+        sorted.sort_unstable();
+        if let Some([txid, _]) = sorted.array_windows().find(|[a, b]| a == b) {
             return Err(VerifyError::RepeatedTxid { txid: *txid });
         }
         let digest = batch.digest(&self.chain.id());

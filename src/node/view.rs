@@ -16,6 +16,7 @@ use crate::ledger::state::ChainState;
 use crate::limits::SHOWN_REJECTIONS;
 use crate::replica::{Alarm, CommittedBlock, Event};
 use crate::types::hash::{BlockHash, Txid};
+use crate::types::id_map::IdState;
 use crate::types::lock::Lock;
 use crate::types::number::{Amount, Epoch, Height, TimeMs};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -60,9 +61,9 @@ pub struct Pending {
 pub struct View {
     tip: ArcSwap<ChainState>,
     generation: AtomicU64,
-    pending: DashMap<Txid, Pending>,
+    pending: DashMap<Txid, Pending, IdState>,
     /// Which of them have an output for a lock or a witness of it.
-    touching: DashMap<Lock, BTreeSet<Txid>>,
+    touching: DashMap<Lock, BTreeSet<Txid>, IdState>,
     /// Committed blocks that the store does not answer for, told to users or not.
     blocks: DashMap<Height, Arc<CommittedBlock>>,
     heights: DashMap<BlockHash, Height>,
@@ -76,8 +77,8 @@ impl View {
         Self {
             tip: ArcSwap::from_pointee(tip),
             generation: AtomicU64::new(0),
-            pending: DashMap::new(),
-            touching: DashMap::new(),
+            pending: DashMap::default(),
+            touching: DashMap::default(),
             blocks: DashMap::new(),
             heights: DashMap::new(),
             rejections: Cache::new(SHOWN_REJECTIONS),

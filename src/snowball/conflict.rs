@@ -11,9 +11,10 @@ use super::outpoint::{Outpoint, Rank};
 use super::poll::Answer;
 use crate::limits::MAX_NAMED_RIVALS;
 use crate::types::hash::Txid;
+use crate::types::id_map::IdMap;
 use crate::types::transaction::OutPoint;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// How many of an outpoint's transactions are tried when a place among the polled becomes free. Those that other
 /// outpoints keep waiting get their turn when a place on these becomes free.
@@ -40,8 +41,8 @@ impl Candidate {
 #[derive(Default)]
 pub(super) struct Conflicts {
     // Neither map is iterated.
-    candidates: HashMap<Txid, Candidate>,
-    outpoints: HashMap<OutPoint, Outpoint>,
+    candidates: IdMap<Txid, Candidate>,
+    outpoints: IdMap<OutPoint, Outpoint>,
     next_seen: u64,
 }
 

@@ -9,13 +9,14 @@ use super::timeouts::Timeouts;
 use crate::chain::spec::SnowballSpec;
 use crate::limits::{MAX_SAMPLED_TXIDS, MAX_VALIDATORS};
 use crate::types::hash::Txid;
+use crate::types::id_map::IdMap;
 use crate::types::keys::PublicKey;
 use crate::types::number::TimeMs;
 use crate::types::transaction::OutPoint;
 use crate::types::validators::ValidatorSet;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng as _;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What the engine wants done.
@@ -84,8 +85,8 @@ pub struct Snowball {
     pub(super) live: BTreeSet<PublicKey>,
     pub(super) conflicts: Conflicts,
     // Neither map is iterated.
-    pub(super) sampling: HashMap<Txid, Sampling>,
-    pub(super) polls: HashMap<u64, Poll>,
+    pub(super) sampling: IdMap<Txid, Sampling>,
+    pub(super) polls: IdMap<u64, Poll>,
     pub(super) next_poll: u64,
     pub(super) poll_deadlines: Timeouts<u64>,
     pub(super) fallbacks: Timeouts<Txid>,
@@ -118,8 +119,8 @@ impl Snowball {
             members: None,
             live: BTreeSet::new(),
             conflicts: Conflicts::default(),
-            sampling: HashMap::new(),
-            polls: HashMap::new(),
+            sampling: IdMap::default(),
+            polls: IdMap::default(),
             next_poll: 0,
             poll_deadlines: Timeouts::default(),
             fallbacks: Timeouts::default(),
@@ -136,8 +137,8 @@ impl Snowball {
     /// anew. Who is live is remembered.
     pub fn start_epoch(&mut self, set: Arc<ValidatorSet>) {
         self.conflicts = Conflicts::default();
-        self.sampling = HashMap::new();
-        self.polls = HashMap::new();
+        self.sampling = IdMap::default();
+        self.polls = IdMap::default();
         self.poll_deadlines = Timeouts::default();
         self.fallbacks = Timeouts::default();
         self.due = BTreeSet::new();

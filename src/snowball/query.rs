@@ -5,8 +5,9 @@
 use super::timeouts::Timeouts;
 use crate::limits::MAX_QUERY_TXIDS;
 use crate::types::hash::Txid;
+use crate::types::id_map::IdMap;
 use crate::types::number::TimeMs;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// A poll that waits for an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +45,7 @@ pub(super) struct Queries {
     next_number: u64,
     unsent: BTreeMap<usize, Vec<Unsent>>,
     // Never iterated.
-    sent: HashMap<u64, Sent>,
+    sent: IdMap<u64, Sent>,
     deadlines: Timeouts<u64>,
 }
 

@@ -7,6 +7,7 @@ pub mod codec;
 pub mod evidence;
 pub mod hash;
 pub mod hex;
+pub mod id_map;
 pub mod keys;
 pub mod link;
 pub mod lock;

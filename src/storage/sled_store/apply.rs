@@ -18,12 +18,12 @@ use crate::storage::block_files::BlockLocation;
 use crate::storage::block_record::encode_record;
 use crate::storage::store::{LockTotals, StoreError};
 use crate::types::hash::{MasternodeId, Txid};
+use crate::types::id_map::IdSet;
 use crate::types::lock::Lock;
 use crate::types::number::{Amount, Height};
 use crate::types::transaction::{OutPoint, Transaction, TxOut};
 use sled::Tree;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -93,11 +93,11 @@ impl SledStore {
         let totals = step.totals_after(before.transactions, before.outputs)?;
         put_hidden(&self.trees, &step)?;
         make_tip(&self.trees, &self.options.chain, Some(&before.state.registry), &step, totals)?;
-        let leaving: HashSet<OutPoint> = step.changes.spent.iter().map(|(outpoint, _)| *outpoint).collect();
+        let leaving: IdSet<OutPoint> = step.changes.spent.iter().map(|(outpoint, _)| *outpoint).collect();
         let (transactions, outputs) = totals;
         self.set_view(View { state: step.changes.state.clone(), transactions, outputs, leaving });
         remove_spent(&self.trees, &step.changes.spent)?;
-        let leaving = HashSet::new();
+        let leaving = IdSet::default();
         self.set_view(View { state: step.changes.state.clone(), transactions, outputs, leaving });
         Ok(())
     }
@@ -135,8 +135,8 @@ impl Step<'_> {
 
     /// What the block took and gave without a transaction, to punish.
     fn punishments(&self) -> (Vec<&Output>, Vec<&Output>) {
-        let inputs: HashSet<&OutPoint> = self.txs.iter().flat_map(|tx| &tx.body.inputs).collect();
-        let txids: HashSet<&Txid> = self.changes.txids.iter().collect();
+        let inputs: IdSet<&OutPoint> = self.txs.iter().flat_map(|tx| &tx.body.inputs).collect();
+        let txids: IdSet<&Txid> = self.changes.txids.iter().collect();
         let taken = self.changes.spent.iter().filter(|(outpoint, _)| !inputs.contains(outpoint));
         let given = self.changes.created.iter().filter(|(outpoint, _)| !txids.contains(&outpoint.txid));
         (taken.collect(), given.collect())
@@ -144,8 +144,8 @@ impl Step<'_> {
 
     /// What the block gave to punish and spent itself: on neither list of its changes.
     fn given_and_spent(&self) -> Vec<(Txid, TxOut)> {
-        let txids: HashSet<&Txid> = self.changes.txids.iter().collect();
-        let from_state: HashSet<&OutPoint> = self.changes.spent.iter().map(|(outpoint, _)| outpoint).collect();
+        let txids: IdSet<&Txid> = self.changes.txids.iter().collect();
+        let from_state: IdSet<&OutPoint> = self.changes.spent.iter().map(|(outpoint, _)| outpoint).collect();
         let inputs = self.transactions().flat_map(|(_, tx, spent)| tx.body.inputs.iter().zip(spent));
         let given = inputs.filter(|(at, _)| !txids.contains(&at.txid) && !from_state.contains(at));
         given.map(|(outpoint, out)| (outpoint.txid, *out)).collect()

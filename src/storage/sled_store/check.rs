@@ -20,12 +20,12 @@ use crate::storage::block_files::{BlockLocation, BlockReader};
 use crate::storage::block_record::StoredBlock;
 use crate::storage::store::StoreError;
 use crate::types::hash::{ChainId, Txid};
+use crate::types::id_map::IdSet;
 use crate::types::number::{Amount, Epoch, Height};
 use crate::types::transaction::OutPoint;
 use crate::types::validators::{Validator, ValidatorSet};
 use rayon::prelude::*;
 use sled::{IVec, Tree};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The tip of the index, checked; genesis if the index is new.
@@ -63,7 +63,7 @@ pub(super) fn open_view(
         supply: tip.supply,
         accrued_fees: tip.accrued_fees,
     };
-    Ok(View { state, transactions: tip.transactions, outputs: tip.outputs, leaving: HashSet::new() })
+    Ok(View { state, transactions: tip.transactions, outputs: tip.outputs, leaving: IdSet::default() })
 }
 
 /// Format and chain, as far as the index says.
@@ -105,7 +105,7 @@ fn start(trees: &Trees, chain: &Chain, genesis: &StoredBlock) -> Result<View, St
     let step = Step { location: None, places: &[], txs: &genesis.block.txs, changes: &changes };
     put_genesis(trees, chain, &step)?;
     let (transactions, outputs) = step.totals_after(0, 0)?;
-    Ok(View { state: changes.state, transactions, outputs, leaving: HashSet::new() })
+    Ok(View { state: changes.state, transactions, outputs, leaving: IdSet::default() })
 }
 
 fn tip_header(trees: &Trees, tip: &TipRecord) -> Result<HeaderRecord, StoreError> {

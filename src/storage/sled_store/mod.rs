@@ -34,11 +34,11 @@ use crate::limits::{BLOCK_FILE_BYTES, CATCH_UP_BLOCKS, CATCH_UP_BYTES, JOURNAL_S
 use crate::replica::command::{Command, CommittedBlock, JournalRecord};
 use crate::replica::message::SealedBlock;
 use crate::replica::{Recovery, Replica, ReplicaConfig};
+use crate::types::id_map::IdSet;
 use crate::types::number::{Height, TimeMs};
 use crate::types::transaction::OutPoint;
 use schema::{META_JOURNAL, Trees, damaged, read as read_value};
 use sled::{Db, Mode};
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -83,7 +83,7 @@ struct View {
     transactions: u64,
     outputs: u64,
     /// Spent by the tip, and not removed yet.
-    leaving: HashSet<OutPoint>,
+    leaving: IdSet<OutPoint>,
 }
 
 struct Writer {
