@@ -18,5 +18,7 @@ mod watch;
 mod clients;
 #[path = "process/crashes.rs"]
 mod crashes;
+#[path = "process/db.rs"]
+mod db;
 #[path = "process/life.rs"]
 mod life;

@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod data_dir;
+mod db;
 mod dev;
 mod devnet;
 mod init;
@@ -78,6 +79,9 @@ enum Command {
     Wallet(wallet::Arguments),
     /// Calls a JSON-RPC method and prints the result.
     Rpc(rpc::Arguments),
+    /// Looks at a data directory whose node is stopped, and repairs it.
+    #[command(subcommand)]
+    Db(db::Command),
     /// Sends payments at a given rate to running nodes and measures finality.
     Load(load::Arguments),
 }
@@ -116,6 +120,7 @@ pub fn main() -> ExitCode {
         Some(Command::Key(command)) => key::run(&global, &command),
         Some(Command::Wallet(arguments)) => wallet::run(&global, &arguments),
         Some(Command::Rpc(arguments)) => rpc::run(&global, &arguments),
+        Some(Command::Db(command)) => db::run(&global, &command),
         Some(Command::Load(arguments)) => load::run(&global, &arguments),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

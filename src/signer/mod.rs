@@ -30,7 +30,7 @@ mod signer;
 mod tests;
 
 pub use key::LinkProver;
-pub use log::recover::{SignerError, Tail};
+pub use log::recover::{LogReport, SignerError, Tail, inspect, surviving_reach};
 pub use policy::BftRecovered;
 pub use request::{Appended, Closing, Refusal, Rewritten, SignRequest, SignedMessage, Step};
 pub use signer::{LogContents, Recovered, Signer};

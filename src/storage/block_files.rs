@@ -26,8 +26,8 @@ pub enum BlockFilesError {
     File(#[from] FileError),
     /// A block that was synced is not what was written.
     #[error(
-        "{file} is damaged at byte {offset}, block {height}: {reason}. Put the file of the same name from a backup or \
-         from another node of this chain in its place, with all that come after it"
+        "{file} is damaged at byte {offset}, block {height}: {reason}. Stop the node and run `timed db verify --repair`: it \
+         says what is damaged and repairs what has a second copy"
     )]
     Damaged {
         /// The file.
@@ -40,7 +40,10 @@ pub enum BlockFilesError {
         reason: RecordError,
     },
     /// A file starts with another block than the one that should follow.
-    #[error("a file of blocks is missing: block {found} comes where block {expected} belongs")]
+    #[error(
+        "a file of blocks is missing: block {found} comes where block {expected} belongs. `timed db verify --repair` says \
+         what is left and repairs what has a second copy"
+    )]
     Gap {
         /// The block that should come.
         expected: Height,

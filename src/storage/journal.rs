@@ -31,8 +31,9 @@ pub enum JournalError {
     /// A record that had been synced is not there any more.
     #[error(
         "the journal is damaged: record {sequence} (segment {segment}, byte {offset}) had been written to disk, \
-         and so had everything up to record {synced}; restore the journal from a backup, or start from an empty data \
-         directory and accept that votes and payments acknowledged since are unknown here"
+         and so had everything up to record {synced}. Restore journal/ from a backup made after this node last ran, or \
+         accept that payments acknowledged in this epoch are unknown here and let `timed db verify --repair --from-peers` \
+         put the chain away, so that the next start fetches it from other nodes"
     )]
     Damaged {
         /// First record that is damaged.

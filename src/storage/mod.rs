@@ -14,8 +14,11 @@ pub mod lock;
 pub mod memory;
 pub mod mempool_file;
 pub mod recovery;
+pub mod replay;
 pub mod sled_store;
 pub mod store;
+pub mod untouched;
+pub mod verify;
 pub mod votes_file;
 pub mod write_ahead;
 

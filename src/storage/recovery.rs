@@ -51,8 +51,9 @@ pub enum DirectoryError {
     /// The journal has lost records that had been synced.
     #[error(
         "the journal is not all there: its {part} is missing, it has records {first} up to, not including, {next}. Restore \
-         journal/ from a backup made after this node last ran, or start from an empty data directory, keeping \
-         masternode.key and votes.log, and accept that votes and payments acknowledged since are unknown here"
+         journal/ from a backup made after this node last ran, or accept that payments acknowledged in this epoch are \
+         unknown here and let `timed db verify --repair --from-peers` put the chain away, so that the next start fetches it \
+         from other nodes"
     )]
     JournalLost {
         /// Beginning or end.
@@ -63,7 +64,9 @@ pub enum DirectoryError {
         next: u64,
     },
     /// Blocks between the store's tip and the journal are missing.
-    #[error("block {expected} is neither in blocks/ nor in journal/, which go on with block {found}: restore blocks/")]
+    #[error(
+        "block {expected} is neither in blocks/ nor in journal/, which go on with block {found}: restore blocks/, or run `timed db verify --repair --from-peers`"
+    )]
     BlocksLost {
         /// The block after the last one that is there.
         expected: Height,
@@ -131,11 +134,21 @@ pub fn repair(
 ) -> Result<Repaired, DirectoryError> {
     let lock = DirectoryLock::acquire(files.root())?;
     check_chain(&*files, &options.chain)?;
-    let put_away = put_index_away(&*files)?;
+    repair_locked(files, options, lock, progress).map(|(repaired, _)| repaired)
+}
+
+/// [`repair`] of a directory that is locked and this chain's; hands the lock back.
+pub(super) fn repair_locked(
+    files: Arc<dyn Files>,
+    options: StoreOptions,
+    lock: DirectoryLock,
+    progress: &mut dyn FnMut(Height),
+) -> Result<(Repaired, DirectoryLock), DirectoryError> {
+    let put_away = put_away(&*files, INDEX_DIRECTORY)?;
     let directory = open_locked(files, options, lock, progress)?;
     let height = directory.state.height();
     directory.store.flush(directory.log.synced_sequence())?;
-    Ok(Repaired { put_away, height })
+    Ok((Repaired { put_away, height }, directory.lock))
 }
 
 fn open_locked(
@@ -148,14 +161,15 @@ fn open_locked(
     let store = SledStore::open(files.clone(), options, progress)?;
     let (journal, records) = JournalFiles::open(files.clone(), &chain, segment_bytes)?;
     let state = store.tip();
-    check_journal(&store, &chain, &journal, &records)?;
+    let closes = |height| closes_epoch(&store, &chain, height);
+    check_journal((state.height(), store.journal_synced()?), &journal, &records, &closes)?;
     check_blocks(&records, state.height())?;
     let (votes_file, votes) = VotesFile::open(files)?;
     let log = WriteAhead::new(journal, votes_file);
     Ok(DataDirectory { store, log, state, records, votes, lock })
 }
 
-fn check_chain(files: &dyn Files, chain: &Chain) -> Result<(), DirectoryError> {
+pub(super) fn check_chain(files: &dyn Files, chain: &Chain) -> Result<(), DirectoryError> {
     let text = match files.read(CHAIN_FILE) {
         Err(e) if e.is_missing() => return write_chain(files, chain),
         text => text?,
@@ -178,19 +192,18 @@ fn write_chain(files: &dyn Files, chain: &Chain) -> Result<(), DirectoryError> {
     Ok(files.sync_directory("")?)
 }
 
-/// The journal begins where an epoch does, or in one that is over, and ends no earlier than it once did.
-fn check_journal(
-    store: &SledStore,
-    chain: &ChainSpec,
+/// The journal begins where an epoch does, or in one that is over, and ends no earlier than it once did: of an index with
+/// this tip that remembers this record as synced. `closes` says whether a block closed its epoch.
+pub(super) fn check_journal(
+    (tip, synced): (Height, u64),
     journal: &JournalFiles,
     records: &[JournalRecord],
+    closes: &dyn Fn(Height) -> Result<bool, StoreError>,
 ) -> Result<(), DirectoryError> {
     let (first, next) = (journal.first_sequence(), journal.next_sequence());
     let lost = |part| Err(DirectoryError::JournalLost { part, first, next });
-    let tip = store.tip().height();
     // A new index remembers nothing; but each block of the chain was in the journal once.
-    let synced = store.journal_synced()?.max(u64::from(tip > Height::ZERO));
-    if next <= synced {
+    if next <= synced.max(u64::from(tip > Height::ZERO)) {
         return lost("end");
     }
     if first == 1 || journal.begins_before_epoch_of(tip) {
@@ -198,7 +211,7 @@ fn check_journal(
     }
     // Every block is in the journal, so the one before its first was the last that was dropped.
     let before = block_heights(records).next().map_or(Some(tip), Height::previous);
-    let begins_epoch = before.map(|height| closes_epoch(store, chain, height)).transpose()?;
+    let begins_epoch = before.map(closes).transpose()?;
     if journal.begins_with_epoch() && begins_epoch == Some(true) { Ok(()) } else { lost("beginning") }
 }
 
@@ -211,7 +224,8 @@ fn closes_epoch(store: &SledStore, chain: &ChainSpec, height: Height) -> Result<
     Ok(opened > before && chain.opening_closes_epoch(opened))
 }
 
-fn block_heights(records: &[JournalRecord]) -> impl Iterator<Item = Height> {
+/// Heights of the blocks in the journal, in its order.
+pub(super) fn block_heights(records: &[JournalRecord]) -> impl Iterator<Item = Height> {
     records.iter().filter_map(|record| match record {
         JournalRecord::Block(sealed) => Some(sealed.block.header.height),
         _ => None,
@@ -219,7 +233,7 @@ fn block_heights(records: &[JournalRecord]) -> impl Iterator<Item = Height> {
 }
 
 /// The blocks of the journal go on where the store ends.
-fn check_blocks(records: &[JournalRecord], tip: Height) -> Result<(), DirectoryError> {
+pub(super) fn check_blocks(records: &[JournalRecord], tip: Height) -> Result<(), DirectoryError> {
     let mut expected = tip.next();
     for found in block_heights(records).filter(|height| *height > tip) {
         if found != expected {
@@ -230,21 +244,25 @@ fn check_blocks(records: &[JournalRecord], tip: Height) -> Result<(), DirectoryE
     Ok(())
 }
 
-fn put_index_away(files: &dyn Files) -> Result<Option<String>, DirectoryError> {
+/// Gives a file or directory a name by which nothing looks for it; returns the name, or `None` if there is nothing.
+///
+/// # Errors
+/// [`FileError`].
+pub fn put_away(files: &dyn Files, name: &str) -> Result<Option<String>, FileError> {
     let mut number = 0u64;
-    let name = loop {
-        let name = format!("{INDEX_DIRECTORY}.damaged-{number}");
-        if files.length(&name).is_err_and(|e| e.is_missing()) {
-            break name;
+    let away = loop {
+        let away = format!("{name}.damaged-{number}");
+        if files.length(&away).is_err_and(|e| e.is_missing()) {
+            break away;
         }
         number = number.saturating_add(1);
     };
-    match files.rename(INDEX_DIRECTORY, &name) {
+    match files.rename(name, &away) {
         Err(e) if e.is_missing() => Ok(None),
         renamed => {
             renamed?;
-            files.sync_directory("")?;
-            Ok(Some(name))
+            files.sync_directory(name.rsplit_once('/').map_or("", |(directory, _)| directory))?;
+            Ok(Some(away))
         }
     }
 }

@@ -63,7 +63,9 @@ pub enum StoreError {
         found: Height,
     },
     /// A block of the files that its chain does not have.
-    #[error("block {height} in blocks/ cannot be applied: {reason}; restore blocks/ from a backup or another node")]
+    #[error(
+        "block {height} in blocks/ cannot be applied: {reason}; `timed db verify --repair` says what is damaged and repairs what has a second copy"
+    )]
     BadBlock {
         /// Its height.
         height: Height,

@@ -6,6 +6,7 @@ use crate::signer::record::Record;
 use crate::types::codec::{self, CodecError};
 use crate::types::hash::ChainId;
 use crate::types::keys::PublicKey;
+use crate::types::number::{Epoch, Height};
 
 /// Why `votes.log` cannot be used. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +77,51 @@ pub(in crate::signer) struct Contents {
     pub(in crate::signer) tail: Tail,
     /// Bytes up to the end of the last record that has both copies.
     pub(in crate::signer) valid_length: u64,
+}
+
+/// What a log says of itself, without a signer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogReport {
+    /// Whose it is.
+    pub key: PublicKey,
+    /// Whole records.
+    pub records: u64,
+    /// In which shape its end is.
+    pub tail: Tail,
+    /// Highest height and epoch of which anything was signed.
+    pub reach: (Height, Epoch),
+    /// First height and first epoch that are signed; zero unless votes were lost once.
+    pub floor: (Height, Epoch),
+}
+
+/// Looks through the content of a `votes.log`, that of `key` if one is given. Changes nothing.
+///
+/// # Errors
+/// [`SignerError`] as the signer would say it.
+pub fn inspect(chain: ChainId, key: Option<PublicKey>, file: &[u8]) -> Result<LogReport, SignerError> {
+    let of_file = FileHeader::read(file).map(|header| header.key);
+    let key = key.or(of_file.ok()).unwrap_or_default();
+    let (mut records, mut reach, mut floor) = (0, (Height::ZERO, Epoch::ZERO), (Height::ZERO, Epoch::ZERO));
+    let contents = recover(chain, key, file, |_, record| {
+        records += 1;
+        reach = further(reach, record.reach());
+        if let Record::Floor { height, epoch } = record {
+            floor = (height, epoch);
+        }
+    })?;
+    Ok(LogReport { key, records, tail: contents.tail, reach, floor })
+}
+
+/// Highest height and epoch that any intact record of a file speaks of, however damaged the file is: at least as far
+/// was signed. Zero if there is none.
+pub fn surviving_reach(file: &[u8]) -> (Height, Epoch) {
+    let copies = frame::read(file).ok().map(|copy| (0, copy)).into_iter().chain(later_copies(file));
+    let records = copies.filter_map(|(_, copy)| codec::decode::<Record>(copy.payload).ok());
+    records.fold((Height::ZERO, Epoch::ZERO), |reach, record| further(reach, record.reach()))
+}
+
+fn further(a: (Height, Epoch), b: (Height, Epoch)) -> (Height, Epoch) {
+    (a.0.max(b.0), a.1.max(b.1))
 }
 
 /// Reads a file, hands each record in order to `apply`.

@@ -154,41 +154,50 @@ impl Step<'_> {
 
 /// Puts that nobody sees before the block is the tip.
 pub(super) fn put_hidden(trees: &Trees, step: &Step<'_>) -> Result<(), StoreError> {
+    for_each_entry(trees, step, &mut |tree, key, value| Ok(tree.insert(key, value).map(drop)?))
+}
+
+/// Where the entries of a block go: tree, key, value.
+pub(super) type Sink<'a> = dyn FnMut(&Tree, &[u8], Vec<u8>) -> Result<(), StoreError> + 'a;
+
+/// Every entry that a block adds, those of one tree in ascending order. Amounts in `history` follow from what the tree
+/// has below the block.
+pub(super) fn for_each_entry(trees: &Trees, step: &Step<'_>, sink: &mut Sink<'_>) -> Result<(), StoreError> {
     let (changes, height) = (step.changes, step.height());
     let places = step.places.iter().copied().chain(std::iter::repeat((0, 0)));
     let positions = changes.txids.iter().zip(0u32..).zip(places);
     let places = positions.map(|((txid, position), bytes)| (txid.0, value(&TxPlace { height, position, bytes })));
-    put_sorted(&trees.tx_index, places)?;
+    in_order(&trees.tx_index, places, sink)?;
     let created = &changes.created;
-    put_sorted(&trees.utxos, created.iter().map(|(outpoint, utxo)| (outpoint_key(outpoint), value(utxo))))?;
+    in_order(&trees.utxos, created.iter().map(|(outpoint, utxo)| (outpoint_key(outpoint), value(utxo))), sink)?;
     let unspent = created.iter().map(|(outpoint, utxo)| (unspent_key(&utxo.out.lock, outpoint), Vec::new()));
-    put_sorted(&trees.unspent, unspent)?;
+    in_order(&trees.unspent, unspent, sink)?;
     let spent = step.transactions().flat_map(|(txid, tx, _)| {
         tx.body.inputs.iter().map(|outpoint| (outpoint_key(outpoint), value(&Spender { txid: *txid, height })))
     });
-    put_sorted(&trees.spent, spent)?;
+    in_order(&trees.spent, spent, sink)?;
     let (taken, given) = step.punishments();
-    put_sorted(&trees.taken, taken.iter().map(|(outpoint, utxo)| (taken_key(height, outpoint), value(&utxo.out))))?;
-    put_history(&trees.history, step, &taken, &given)?;
+    let taken_entries = taken.iter().map(|(outpoint, utxo)| (taken_key(height, outpoint), value(&utxo.out)));
+    in_order(&trees.taken, taken_entries, sink)?;
+    history_entries(&trees.history, step, &taken, &given, sink)?;
     let state = &changes.state;
     if height == Height::ZERO || changes.closed_epoch.is_some() {
         let epoch = changes.closed_epoch.map_or_else(Default::default, |epoch| epoch.next());
         let members = state.validators.members().iter().zip(0u32..);
-        put_sorted(&trees.validators, members.map(|(m, position)| (validator_key(epoch, position), value(m))))?;
+        let members = members.map(|(member, position)| (validator_key(epoch, position), value(member)));
+        in_order(&trees.validators, members, sink)?;
     }
     Ok(())
 }
 
-fn put_sorted<K: AsRef<[u8]> + Ord>(
+fn in_order<K: AsRef<[u8]> + Ord>(
     tree: &Tree,
     entries: impl Iterator<Item = (K, Vec<u8>)>,
+    sink: &mut Sink<'_>,
 ) -> Result<(), StoreError> {
     let mut entries: Vec<(K, Vec<u8>)> = entries.collect();
     entries.sort_unstable();
-    for (key, value) in entries {
-        tree.insert(key, value)?;
-    }
-    Ok(())
+    entries.into_iter().try_for_each(|(key, value)| sink(tree, key.as_ref(), value))
 }
 
 /// One transaction's part in what a lock gets and gives.
@@ -199,7 +208,13 @@ struct Moved {
     sent: Option<Amount>,
 }
 
-fn put_history(history: &Tree, step: &Step<'_>, taken: &[&Output], given: &[&Output]) -> Result<(), StoreError> {
+fn history_entries(
+    history: &Tree,
+    step: &Step<'_>,
+    taken: &[&Output],
+    given: &[&Output],
+    sink: &mut Sink<'_>,
+) -> Result<(), StoreError> {
     let received =
         |txid: &Txid, out: &TxOut| Moved { lock: out.lock, txid: *txid, received: Some(out.value), sent: None };
     let sent = |txid: &Txid, out: &TxOut| Moved { lock: out.lock, txid: *txid, received: None, sent: Some(out.value) };
@@ -222,7 +237,7 @@ fn put_history(history: &Tree, step: &Step<'_>, taken: &[&Output], given: &[&Out
             let (received, sent) = sums.ok_or_else(|| damaged("the amounts of a transaction do not add up"))?;
             let LockTotals { balance, outputs } = totals;
             let record = HistoryRecord { received, sent, balance, outputs };
-            history.insert(history_key(&of_lock[0].lock, step.height(), &of_tx[0].txid), value(&record))?;
+            sink(history, &history_key(&of_lock[0].lock, step.height(), &of_tx[0].txid), value(&record))?;
         }
     }
     Ok(())

@@ -18,12 +18,13 @@ mod read;
 mod schema;
 mod verify;
 
-pub use verify::Counts;
+pub use verify::{Counts, IndexCheck};
 
 use super::block_files::{BlockFiles, BlockReader, Unindexed};
 use super::block_record::{StoredBlock, encode_record};
 use super::files::Files;
 use super::lock::wait_until_free;
+use super::replay::spent_by_each;
 use super::store::StoreError;
 use crate::chain::genesis::genesis;
 use crate::chain::spec::Chain;
@@ -130,6 +131,16 @@ impl SledStore {
         opened.unwrap_or_else(|panic| Err(damaged(panic_text(&*panic))))
     }
 
+    /// Opens the index alone and checks it against its tip: no block can be applied. What a crash left half done in it is
+    /// finished, as at any start; nothing else is changed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Damaged`] if the index is to be made anew.
+    pub fn open_to_check(files: Arc<dyn Files>, options: StoreOptions) -> Result<Arc<Self>, StoreError> {
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_index(files, options).map(Arc::new)));
+        opened.unwrap_or_else(|panic| Err(damaged(panic_text(&*panic))))
+    }
+
     fn open_index(files: Arc<dyn Files>, options: StoreOptions) -> Result<Self, StoreError> {
         let genesis = genesis(&options.chain)
             .map_err(|e| StoreError::BadBlock { height: Height::ZERO, reason: e.to_string() })?;
@@ -175,6 +186,16 @@ impl SledStore {
         position.map_or(Ok(0), |bytes| read_value("meta", &bytes))
     }
 
+    #[cfg(test)]
+    pub(super) fn location(&self, height: Height) -> Option<super::block_files::BlockLocation> {
+        self.header_record(height).ok().flatten().and_then(|record| record.location)
+    }
+
+    #[cfg(test)]
+    pub(super) fn files(&self) -> Arc<dyn Files> {
+        Arc::clone(&self.files)
+    }
+
     /// Bytes of the index on disk.
     ///
     /// # Errors
@@ -203,7 +224,8 @@ impl SledStore {
         for (found, block) in found.iter().zip(applied) {
             let CommittedBlock { block: content, commit, changes } = &*block;
             let encoded = encode_record(content, commit, &changes.inputs);
-            if encoded.bytes.len() != found.location.length as usize || found.stored.spent != spent_of(&block) {
+            let spent = spent_by_each(&content.txs, &changes.inputs);
+            if encoded.bytes.len() != found.location.length as usize || found.stored.spent != spent {
                 let reason = "it names other outputs as spent than its transactions spend".to_owned();
                 return Err(StoreError::BadBlock { height: changes.height, reason });
             }
@@ -234,13 +256,6 @@ impl SledStore {
             writer
         })
     }
-}
-
-/// What each transaction of `block` spends, coinbase included.
-fn spent_of(block: &CommittedBlock) -> Vec<Vec<crate::types::transaction::TxOut>> {
-    let inputs = &block.changes.inputs;
-    let coinbases = block.block.txs.len().saturating_sub(inputs.len());
-    std::iter::repeat_n(Vec::new(), coinbases).chain(inputs.iter().cloned()).collect()
 }
 
 /// Blocks that are applied together.

@@ -1,25 +1,32 @@
-//! The long check (`timed db verify`): every block against its header and its commit, every entry of the index against
-//! the blocks. A start checks the state only.
+//! The index against the chain (`timed db verify`): the entries that applying a block puts are there, and no others.
+//! A start checks the state at the tip only.
 
-use super::SledStore;
-use super::apply::last_totals;
-use super::check::{read_txid, sum_utxos};
+use super::apply::{Step, for_each_entry};
+use super::check::{read_txid, tip_place};
 use super::schema::{
-    HeaderRecord, LOCK_BYTES, Spender, TxPlace, damaged, lock_key, outpoint_key, read, read_outpoint, unspent_key,
+    HeaderRecord, LOCK_BYTES, Spender, TxPlace, damaged, outpoint_key, read, read_history_key, read_outpoint,
+    unspent_key,
 };
+use super::{SledStore, View};
+use crate::ledger::execute::BlockChanges;
 use crate::ledger::utxo::Utxo;
-use crate::storage::block_record::StoredBlock;
-use crate::storage::store::{Archive, LockTotals, StoreError};
-use crate::types::block::{commit_root, evidence_root, tx_root};
-use crate::types::hash::{BlockHash, Txid};
-use crate::types::number::{Amount, Height};
+use crate::replica::command::CommittedBlock;
+use crate::storage::block_files::BlockLocation;
+use crate::storage::block_record::encode_record;
+use crate::storage::replay::Replay;
+use crate::storage::store::{Archive, StoreError};
+use crate::types::number::{Epoch, Height};
+use crate::types::transaction::{OutPoint, Transaction};
+use sled::Tree;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-/// What a long check went through.
+/// What an index holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Blocks, genesis included.
-    pub blocks: u64,
-    /// Their transactions.
+    /// Height of its tip.
+    pub height: Height,
+    /// Transactions in blocks up to it, coinbases included.
     pub transactions: u64,
     /// Unspent outputs.
     pub outputs: u64,
@@ -27,137 +34,214 @@ pub struct Counts {
     pub locks: u64,
 }
 
-impl SledStore {
-    /// Checks everything that is kept; `progress` is told of each height. No block may be applied meanwhile.
+/// Whether an entry, by key and value, is of a block up to the tip.
+type Counted<'a> = dyn Fn(&[u8], &[u8]) -> Result<bool, StoreError> + 'a;
+
+/// Goes along with a [`Replay`] up to the tip of the index. No block may be applied meanwhile.
+pub struct IndexCheck {
+    store: Arc<SledStore>,
+    view: Arc<View>,
+    /// Entries that are there by what the blocks say, by name of the tree.
+    expected: BTreeMap<Vec<u8>, u64>,
+}
+
+impl IndexCheck {
+    /// Checks this index.
+    pub fn new(store: Arc<SledStore>) -> Self {
+        let view = store.view();
+        Self { store, view, expected: BTreeMap::new() }
+    }
+
+    /// Height of the tip of the index: where [`IndexCheck::finish`] belongs.
+    pub fn tip(&self) -> Height {
+        self.view.state.height()
+    }
+
+    /// Genesis, of a replay that stands there.
     ///
     /// # Errors
-    /// [`StoreError`]: the first thing that is wrong.
-    pub fn verify(&self, progress: &mut dyn FnMut(Height)) -> Result<Counts, StoreError> {
-        let mut counts = Counts::default();
-        let mut parent = BlockHash::ZERO;
-        let (tip, mut opened) = (self.tip(), 0);
-        let mut height = Height::ZERO;
-        while height <= tip.height() {
-            let missing = || damaged(format!("the header of block {height} is missing"));
-            let record = self.header_record(height)?.ok_or_else(missing)?;
-            let stored = self.block(height)?.ok_or_else(missing)?;
-            if record.header.prev != parent || record.hash != record.header.hash() {
-                return Err(damaged(format!("block {height} does not follow the one before it")));
-            }
-            self.verify_block(&record, &stored, opened)?;
-            counts.blocks += 1;
-            counts.transactions += stored.block.txs.len() as u64;
-            (parent, opened) = (record.hash, record.header.opened);
-            progress(height);
-            height = height.next();
-        }
-        self.verify_transactions(counts.transactions)?;
-        counts.outputs = self.verify_outputs()?;
-        counts.locks = self.verify_locks(counts.outputs)?;
-        Ok(counts)
+    /// [`StoreError::Damaged`]: the first entry that is missing or another.
+    pub fn genesis(&mut self, replay: &Replay) -> Result<(), StoreError> {
+        let (txs, changes) = replay.genesis();
+        self.entries(&Step { location: None, places: &[], txs, changes })
     }
 
-    /// One block; `opened` is its parent's.
-    fn verify_block(&self, record: &HeaderRecord, stored: &StoredBlock, opened: u64) -> Result<(), StoreError> {
-        let (header, height) = (&record.header, record.header.height);
-        let wrong = |what: &str| damaged(format!("{what} of block {height} is not the one its header names"));
-        let txids: Vec<Txid> = stored.block.txs.iter().map(|tx| tx.body.txid()).collect();
-        if tx_root(&txids) != header.tx_root {
-            return Err(wrong("the list of transactions"));
+    /// The next block, which stands at `location`. Blocks above the tip are passed over.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`]: the first entry that is missing or another.
+    pub fn block(&mut self, block: &CommittedBlock, location: BlockLocation) -> Result<(), StoreError> {
+        let CommittedBlock { block: content, commit, changes } = block;
+        if changes.height > self.tip() {
+            return Ok(());
         }
-        if commit_root(stored.block.last_commit.as_ref()) != header.last_commit_root {
-            return Err(wrong("the parent's commit"));
+        let record = encode_record(content, commit, &changes.inputs);
+        let (txs, changes): (&[Transaction], &BlockChanges) = (&content.txs, changes);
+        self.entries(&Step { location: Some(location), places: &record.transactions, txs, changes })
+    }
+
+    fn entries(&mut self, step: &Step<'_>) -> Result<(), StoreError> {
+        let state = &step.changes.state;
+        let height = state.height();
+        let record = HeaderRecord { header: state.header.clone(), hash: state.hash, location: step.location };
+        if self.store.header_record(height)?.as_ref() != Some(&record) {
+            return Err(damaged(format!("the header of block {height} is missing, or another's")));
         }
-        if evidence_root(&stored.block.evidence) != header.evidence_root {
-            return Err(wrong("the evidence"));
+        if self.store.height_of(&state.hash)? != Some(height) {
+            return Err(damaged(format!("block {height} is not found by its hash")));
         }
-        if let Some(commit) = &stored.commit {
-            let set = self.validators(self.options.chain.epoch_of_child(opened))?;
-            let set = set.filter(|set| set.hash() == header.validators_hash).ok_or_else(|| wrong("the set"))?;
-            let checked = self.options.verifier.commit(commit.clone(), &set);
-            if checked.is_err() || commit.block_hash != record.hash {
-                return Err(wrong("the commit"));
+        let expected = &mut self.expected;
+        for_each_entry(&self.store.trees, step, &mut |tree, key, value| {
+            let name = tree.name();
+            if [&b"utxos"[..], b"unspent"].contains(&name.as_ref()) {
+                // May have been spent since.
+                return Ok(());
             }
-        }
-        if self.height_of(&record.hash)? != Some(height) {
-            return Err(wrong("the place"));
-        }
-        for ((txid, tx), position) in txids.iter().zip(&stored.block.txs).zip(0u32..) {
-            let archived = self.transaction(txid)?.filter(|archived| {
-                archived.height == height && archived.position == position && archived.stored.tx == *tx
-            });
-            archived.ok_or_else(|| damaged(format!("transaction {txid} of block {height} is not indexed")))?;
-            for outpoint in &tx.body.inputs {
-                let Some(spender) = self.trees.spent.get(outpoint_key(outpoint))? else {
-                    return Err(damaged(format!("the spend of {outpoint} is not indexed")));
-                };
-                if read::<Spender>("spent", &spender)? != (Spender { txid: *txid, height }) {
-                    return Err(damaged(format!("the spend of {outpoint} is indexed as another's")));
+            match expected.get_mut(name.as_ref()) {
+                Some(count) => *count += 1,
+                None => drop(expected.insert(name.to_vec(), 1)),
+            }
+            match tree.get(key)? {
+                Some(found) if found == value => Ok(()),
+                found => {
+                    let what = if found.is_some() { "is not what its block says" } else { "is missing" };
+                    let tree = String::from_utf8_lossy(&name).into_owned();
+                    Err(damaged(format!("an entry of {tree} for block {height} {what}")))
                 }
             }
-        }
-        Ok(())
+        })
     }
 
-    fn verify_transactions(&self, expected: u64) -> Result<(), StoreError> {
-        let mut indexed = 0;
-        let tip = self.tip().height();
-        for entry in &self.trees.tx_index {
-            let (key, bytes) = entry?;
-            read_txid(&key)?;
-            indexed += u64::from(read::<TxPlace>("tx_index", &bytes)?.height <= tip);
+    /// The replay has come to the tip of the index: the unspent outputs are the same, and nothing else is indexed.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn finish(&self, replay: &Replay) -> Result<Counts, StoreError> {
+        let state = &self.view.state;
+        if replay.state() != state {
+            return Err(damaged(format!("the state at its tip, height {}, is not the chain's", state.height())));
         }
-        if indexed != expected || self.totals().transactions != expected {
-            return Err(damaged(format!("{indexed} transactions are indexed, the blocks have {expected}")));
+        self.check_outputs(replay.unspent())?;
+        self.check_counts()?;
+        let (transactions, outputs) = (self.view.transactions, self.view.outputs);
+        let counts = replay.counts();
+        if (transactions, outputs) != (counts.transactions, replay.unspent().len() as u64) {
+            return Err(damaged("its tip counts other transactions or outputs than there are"));
         }
-        Ok(())
+        Ok(Counts { height: state.height(), transactions, outputs, locks: self.store.locks()? })
     }
 
-    /// Every unspent output is on the list of its lock; their hash and sum are the tip's.
-    fn verify_outputs(&self) -> Result<u64, StoreError> {
-        let tip = self.tip();
-        let sums = sum_utxos(&self.trees, tip.height())?;
-        if (&sums.hash, sums.value) != (&tip.utxo_hash, tip.supply) {
-            return Err(damaged("the unspent outputs are not those of the tip"));
-        }
-        for entry in &self.trees.utxos {
-            let (key, bytes) = entry?;
-            let utxo: Utxo = read("utxos", &bytes)?;
-            let outpoint = read_outpoint(&key).ok_or_else(|| damaged("a key of the unspent outputs is none"))?;
-            if self.trees.unspent.get(unspent_key(&utxo.out.lock, &outpoint))?.is_none() {
+    fn check_outputs(&self, unspent: &HashMap<OutPoint, Utxo>) -> Result<(), StoreError> {
+        let trees = &self.store.trees;
+        for (outpoint, utxo) in unspent {
+            let found = trees.utxos.get(outpoint_key(outpoint))?.map(|bytes| read::<Utxo>("utxos", &bytes));
+            if found.transpose()? != Some(*utxo) {
+                return Err(damaged(format!("output {outpoint} is missing, or another one")));
+            }
+            if trees.unspent.get(unspent_key(&utxo.out.lock, outpoint))?.is_none() {
                 return Err(damaged(format!("output {outpoint} is not on the list of its address")));
             }
         }
-        Ok(sums.outputs)
+        for (name, tree, prefix) in [("utxos", &trees.utxos, 0), ("unspent", &trees.unspent, LOCK_BYTES)] {
+            for key in tree.iter().keys() {
+                let key = key?;
+                let outpoint = key.get(prefix..).and_then(read_outpoint);
+                let outpoint = outpoint.ok_or_else(|| damaged(format!("a key of {name} is none")))?;
+                if self.store.unspent_output(&outpoint)?.is_none() {
+                    // Hidden: of a block that a crash left half applied.
+                    continue;
+                }
+                let utxo = unspent.get(&outpoint).ok_or_else(|| damaged(format!("output {outpoint} is spent")))?;
+                if name == "unspent" && key[..] != unspent_key(&utxo.out.lock, &outpoint) {
+                    return Err(damaged(format!("output {outpoint} is on the list of another address")));
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// The balance that the history of a lock ends with is the sum of its unspent outputs.
-    fn verify_locks(&self, outputs: u64) -> Result<u64, StoreError> {
-        let tip = self.tip().height();
-        let (mut locks, mut found) = (0, 0);
-        let mut next = self.trees.history.first()?;
+    /// No entry but those gone through. What a block above the tip added before a crash does not count.
+    fn check_counts(&self) -> Result<(), StoreError> {
+        let (trees, tip) = (&self.store.trees, self.tip());
+        let epoch = self.view.state.child_epoch(&self.store.options.chain);
+        let number = |key: &[u8]| key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+        let bad_key = |tree: &str| damaged(format!("a key of {tree} is none"));
+        let places = |key: &[u8], bytes: &[u8]| {
+            read_txid(key)?;
+            Ok(read::<TxPlace>("tx_index", bytes)?.height <= tip)
+        };
+        self.count(&trees.tx_index, &places)?;
+        self.count(&trees.spent, &|_, bytes| Ok(read::<Spender>("spent", bytes)?.height <= tip))?;
+        self.count(&trees.taken, &|key, _| Ok(Height::new(number(key).ok_or_else(|| bad_key("taken"))?) <= tip))?;
+        self.count(&trees.history, &|key, _| Ok(read_history_key(key).ok_or_else(|| bad_key("history"))?.0 <= tip))?;
+        self.count(&trees.validators, &|key, _| {
+            Ok(Epoch::new(number(key).ok_or_else(|| bad_key("validators"))?) <= epoch)
+        })?;
+        let blocks = tip.get().saturating_add(1);
+        for (name, tree) in [("headers", &trees.headers), ("block_by_hash", &trees.block_by_hash)] {
+            let found = tree.len() as u64;
+            if found != blocks {
+                return Err(damaged(format!("{name} has {found} entries, the chain has {blocks} blocks")));
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, tree: &Tree, counts: &Counted<'_>) -> Result<(), StoreError> {
+        let mut found = 0u64;
+        for entry in tree {
+            let (key, value) = entry?;
+            found += u64::from(counts(&key, &value)?);
+        }
+        let name = tree.name();
+        let expected = self.expected.get(name.as_ref()).copied().unwrap_or(0);
+        if found == expected {
+            return Ok(());
+        }
+        let name = String::from_utf8_lossy(&name).into_owned();
+        Err(damaged(format!("{name} has {found} entries, the blocks make {expected}")))
+    }
+}
+
+impl SledStore {
+    /// Where the tip stands in the files; `None` for genesis.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(in crate::storage) fn tip_place(&self) -> Result<Option<(Height, BlockLocation)>, StoreError> {
+        tip_place(&self.trees, self.view().state.height())
+    }
+
+    /// Entries of each tree, by its name. Takes a pass over all of them.
+    pub fn tree_sizes(&self) -> Vec<(&'static str, u64)> {
+        let trees = &self.trees;
+        let named = [
+            ("headers", &trees.headers),
+            ("block_by_hash", &trees.block_by_hash),
+            ("tx_index", &trees.tx_index),
+            ("utxos", &trees.utxos),
+            ("unspent", &trees.unspent),
+            ("spent", &trees.spent),
+            ("taken", &trees.taken),
+            ("history", &trees.history),
+            ("masternodes", &trees.masternodes),
+            ("validators", &trees.validators),
+        ];
+        named.map(|(name, tree)| (name, tree.len() as u64)).to_vec()
+    }
+
+    /// How many addresses ever had an output. Takes one look-up for each.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn locks(&self) -> Result<u64, StoreError> {
+        let history = &self.trees.history;
+        let mut locks = 0;
+        let mut next = history.first()?;
         while let Some((key, _)) = next {
             let lock = key.get(..LOCK_BYTES).ok_or_else(|| damaged("a key of history is none"))?;
-            let mut totals = LockTotals::default();
-            for key in self.trees.unspent.scan_prefix(lock).keys() {
-                let key = key?;
-                let Some(utxo) = self.trees.utxos.get(&key[LOCK_BYTES..])? else { continue };
-                let utxo: Utxo = read("utxos", &utxo)?;
-                if lock_key(&utxo.out.lock) != lock {
-                    return Err(damaged("an output is on the list of another address"));
-                }
-                let sum = totals.balance.checked_add(utxo.out.value);
-                totals = LockTotals { balance: sum.unwrap_or(Amount::MAX), outputs: totals.outputs + 1 };
-            }
-            if last_totals(&self.trees.history, lock, tip.next())? != totals {
-                return Err(damaged("the history of an address does not add up to its unspent outputs"));
-            }
             locks += 1;
-            found += totals.outputs;
-            next = next_lock(lock).map_or(Ok(None), |after| self.trees.history.range(after..).next().transpose())?;
-        }
-        if found != outputs {
-            return Err(damaged(format!("{found} unspent outputs are on the lists of addresses, there are {outputs}")));
+            next = next_lock(lock).map_or(Ok(None), |after| history.range(after..).next().transpose())?;
         }
         Ok(locks)
     }

@@ -9,3 +9,4 @@ mod damage;
 mod journal;
 mod node;
 mod power_cut;
+mod verify;
