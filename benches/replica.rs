@@ -168,7 +168,10 @@ impl Node {
                 Command::Send { to, message } => sent.push((Some(to), message)),
                 Command::Broadcast(message) => sent.push((None, message)),
                 Command::Notify(Event::Finalized { .. }) => self.finals += 1,
-                Command::Notify(_) | Command::ComputeVdf { .. } | Command::SignerBlock { .. } => {}
+                Command::Notify(_)
+                | Command::ComputeVdf { .. }
+                | Command::OwnHeard { .. }
+                | Command::SignerBlock { .. } => {}
                 Command::Apply(_) | Command::Commit { .. } => unreachable!("no block comes in between"),
             }
         }

@@ -178,6 +178,8 @@ pub const MAX_UNSYNCED_STATEMENTS: usize = 4_096;
 pub const MAX_REPORTED_RECEIPTS: usize = 1_024;
 /// `votes.log` is not rewritten while it is smaller than this.
 pub const MIN_COMPACTED_LOG_BYTES: u64 = 1_048_576;
+/// Whole slots between the start of a masternode whose votes.log is lost and a block that says how far it can have signed.
+pub const LOST_VOTES_SLOTS: u64 = 1;
 
 // tsdc: agreement on one height.
 

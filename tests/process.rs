@@ -22,3 +22,5 @@ mod crashes;
 mod db;
 #[path = "process/life.rs"]
 mod life;
+#[path = "process/lost_votes.rs"]
+mod lost_votes;

@@ -35,7 +35,8 @@ pub fn run(global: &Global) -> Result<(), CliError> {
     let faucet_address =
         to_address(&Lock::of_key(&faucet.public_key()), &spec.address_hrp).map_err(CliError::failure)?;
     let chain = Chain::new(spec).map_err(CliError::failure)?;
-    let outcome = run::run_node(&config, chain, &folder, |address| {
+    let options = run::node_options(&config, chain, &folder)?;
+    let outcome = run::run_node(&config, options, |address| {
         println!("RPC        http://{address}");
         println!("data dir   {}{}", folder.display(), if is_temporary { " (removed at the end)" } else { "" });
         println!("faucet     {faucet_address}, key in {}", folder.join(FAUCET_KEY_FILE).display());

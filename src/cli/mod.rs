@@ -16,6 +16,7 @@ mod run;
 mod wallet;
 
 use crate::config::{Config, LogFormat, ports};
+use crate::node::LostVotesWord;
 use clap::{Parser, Subcommand};
 use client::Client;
 use std::fmt::Display;
@@ -36,6 +37,11 @@ struct Arguments {
     /// Runs a chain of one masternode on this machine, with a funded key, for trying things out.
     #[arg(long)]
     dev: bool,
+    /// Runs a masternode whose votes.log is lost or damaged: it observes until a block shows how far its key can have signed,
+    /// then signs blocks from two heights above, payments from the next epoch on. No other node may have the key. Operators
+    /// who agreed on it say =HEIGHT:EPOCH (docs/operating.md).
+    #[arg(long, value_name = "HEIGHT:EPOCH", num_args = 0..=1, require_equals = true, default_missing_value = "when-safe")]
+    accept_lost_votes: Option<LostVotesWord>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -109,11 +115,14 @@ impl CliError {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let Arguments { global, dev, command } = Arguments::parse();
+    let Arguments { global, dev, accept_lost_votes, command } = Arguments::parse();
     let done = match command {
         _ if dev && command.is_some() => Err(CliError::usage("--dev runs a node; it takes no command")),
+        _ if accept_lost_votes.is_some() && (dev || command.is_some()) => {
+            Err(CliError::usage("--accept-lost-votes starts a masternode; it goes with no command and not with --dev"))
+        }
         None if dev => dev::run(&global),
-        None => run::run(&global),
+        None => run::run(&global, accept_lost_votes),
         Some(Command::Init(arguments)) => init::run(&global, &arguments),
         Some(Command::Check) => check::run(&global),
         Some(Command::Devnet(command)) => devnet::run(&global, &command),

@@ -6,7 +6,7 @@ use crate::chain::spec::Chain;
 use crate::config::{Config, ports};
 use crate::keyfile;
 use crate::ledger::PoolLimits;
-use crate::node::{Node, NodeOptions};
+use crate::node::{LostVotesWord, Node, NodeOptions};
 use crate::rpc;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -18,13 +18,18 @@ use tracing::{error, info, warn};
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs the node that the configuration describes.
-pub fn run(global: &Global) -> Result<(), CliError> {
+pub fn run(global: &Global, accept_lost_votes: Option<LostVotesWord>) -> Result<(), CliError> {
     let config = global.settings()?;
+    if accept_lost_votes.is_some() && config.masternode.key_file.is_none() {
+        let text = "--accept-lost-votes is about what a masternode signed, and this node has no masternode.key_file";
+        return Err(CliError::usage(text));
+    }
     logging::start(&config.log)?;
     let chain = launched_chain(&config)?;
     let folder = data_dir::path_of(&config)?;
     data_dir::create(&folder)?;
-    run_node(&config, chain, &folder, |_| {})
+    let options = NodeOptions { accept_lost_votes, ..node_options(&config, chain, &folder)? };
+    run_node(&config, options, |_| {})
 }
 
 /// The chain of the configuration, if it has a genesis block.
@@ -49,6 +54,7 @@ pub fn node_options(config: &Config, chain: Chain, folder: &Path) -> Result<Node
         data_dir: folder.to_owned(),
         node_key,
         masternode_key,
+        accept_lost_votes: None,
         listen: Some(listen),
         advertise: config.p2p.advertise.clone(),
         seeds: config.p2p.seeds.clone(),
@@ -60,13 +66,7 @@ pub fn node_options(config: &Config, chain: Chain, folder: &Path) -> Result<Node
 }
 
 /// Runs a node until a signal, an admin's call, or a failure stops it. `started` hears where RPC is served.
-pub fn run_node(
-    config: &Config,
-    chain: Chain,
-    folder: &Path,
-    started: impl FnOnce(SocketAddr),
-) -> Result<(), CliError> {
-    let options = node_options(config, chain, folder)?;
+pub fn run_node(config: &Config, options: NodeOptions, started: impl FnOnce(SocketAddr)) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| CliError::failure(format!("cannot start: {e}")))?;
     let outcome = runtime.block_on(serve(config, options, started));

@@ -138,7 +138,10 @@ impl<W: Wire> Core<W> {
                     self.disk.run(Command::Commit { seq, block });
                 }
                 Command::Apply(block) => self.apply(now, block),
-                Command::Write { .. } | Command::Sign { .. } | Command::SignerBlock { .. } => self.disk.run(command),
+                Command::Write { .. }
+                | Command::Sign { .. }
+                | Command::OwnHeard { .. }
+                | Command::SignerBlock { .. } => self.disk.run(command),
             }
         }
     }

@@ -6,6 +6,7 @@
 
 use super::input::{Inbox, InputKind, NodeInput};
 use super::lanes::Lane;
+use super::votes::Guard;
 use crate::ledger::verify::{Verifier, VerifyError};
 use crate::limits::{MAX_DISK_JOBS, MAX_STORED_TOGETHER};
 use crate::replica::{Command, CommittedBlock, Input, JournalRecord, OwnMessage, SealedBlock, WriteSeq};
@@ -57,6 +58,8 @@ pub struct DiskThreads {
 struct Writer {
     files: WriteAhead,
     signer: Option<Signer>,
+    /// Looks for the place from which a signer without its log may sign.
+    guard: Guard,
     verifier: Arc<Verifier>,
     inbox: Arc<Inbox>,
     store: Option<Sender<StoreJob>>,
@@ -74,7 +77,7 @@ impl DiskHandle {
     /// If the system gives no thread.
     pub fn start(
         files: WriteAhead,
-        signer: Option<Signer>,
+        (signer, guard): (Option<Signer>, Guard),
         verifier: Arc<Verifier>,
         inbox: Arc<Inbox>,
         sink: impl BlockSink + 'static,
@@ -85,6 +88,7 @@ impl DiskHandle {
         let writer = Writer {
             files,
             signer,
+            guard,
             verifier,
             inbox,
             store: Some(store),
@@ -163,6 +167,7 @@ impl Writer {
         }
         self.sync()?;
         for block in std::mem::take(&mut self.blocks) {
+            self.accept_lost_votes(&block)?;
             let synced = self.files.synced_sequence();
             if let Some(store) = &self.store {
                 // The store's thread is gone only after it said why.
@@ -189,9 +194,23 @@ impl Writer {
             }
             Command::Apply(block) => self.blocks.push(block),
             Command::Sign { seq, request } => self.ask_signer(seq, request),
+            Command::OwnHeard { height, epoch } => self.guard.heard((height, epoch)),
             Command::SignerBlock { txids, closed } => self.tell_signer(&txids, closed),
             Command::Send { .. } | Command::Broadcast(_) | Command::ComputeVdf { .. } | Command::Notify(_) => {}
         }
+        Ok(())
+    }
+
+    /// The block is on disk: it may say from where a signer without its log can sign.
+    fn accept_lost_votes(&mut self, block: &CommittedBlock) -> Result<(), String> {
+        let Some((height, epoch)) = self.guard.floor_behind(&block.changes.state) else { return Ok(()) };
+        let Some(signer) = &mut self.signer else { return Ok(()) };
+        let rewritten = signer.accept_lost_votes(height, epoch).map_err(|e| e.to_string())?;
+        self.signed = self.signed.max(rewritten.seq);
+        self.files.replace_votes(rewritten.bytes);
+        self.is_dirty = true;
+        self.sync()?;
+        self.guard.accepted((height, epoch));
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use super::clock;
 use super::feed::Feed;
 use super::input::{Held, Inbox, InputKind, NodeInput, SubmitError};
 use super::lanes::Lane;
+use super::signing::{Signing, SigningState};
 use super::verify::VerifyStage;
 use super::view::View;
 use crate::chain::spec::Chain;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub chain: Chain,
     /// This masternode's consensus key; `None` for an observer.
     pub masternode: Option<PublicKey>,
+    /// Whether it signs.
+    pub signing: Arc<SigningState>,
     /// Bounds of the pool.
     pub pool: PoolLimits,
     /// Where the node keeps its files.
@@ -87,6 +90,11 @@ impl NodeHandle {
     /// This masternode's consensus key; `None` for an observer.
     pub fn masternode(&self) -> Option<PublicKey> {
         self.inner.parts.masternode
+    }
+
+    /// Whether this node signs, and if not, why.
+    pub fn signing(&self) -> Signing {
+        self.inner.parts.signing.get()
     }
 
     /// Bounds of the pool.

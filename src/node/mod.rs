@@ -17,8 +17,11 @@ pub mod handle;
 pub mod input;
 pub mod lanes;
 pub mod run;
+pub mod signing;
 pub mod verify;
 pub mod view;
+pub mod votes;
 
 pub use handle::{NodeHandle, Stopping};
-pub use run::{Node, NodeOptions, StartError, fresh_votes_log};
+pub use run::{Node, NodeOptions, StartError};
+pub use votes::{LostVotesWord, fresh_votes_log};

@@ -9,23 +9,22 @@ use super::input::{Held, Inbox, NodeInput};
 use super::lanes::Lane;
 use super::verify::{FaultSink, VerifyStage, VerifyThreads};
 use super::view::View;
+use super::votes::{self, LostVotesWord, OpenedVotes};
 use super::{clock, lanes};
 use crate::chain::spec::Chain;
 use crate::ledger::verify::Verifier;
 use crate::ledger::{PoolLimits, VerifiedTx};
 use crate::network::{CloseReason, Event as NetworkEvent, Handle as NetworkHandle, Network, NetworkError, Settings};
 use crate::replica::{Input, Message, OpenError, PeerId, Recovery, Replica, ReplicaConfig};
-use crate::signer::{LogContents, Recovered, Signer, SignerError};
+use crate::signer::{Refusal, Signer, SignerError};
 use crate::storage::files::DiskFiles;
 use crate::storage::mempool_file;
 use crate::storage::recovery::{self, DataDirectory, DirectoryError};
 use crate::storage::sled_store::{SledStore, StoreOptions};
 use crate::storage::store::{Archive, StoreError};
-use crate::storage::votes_file::VotesFile;
-use crate::storage::write_ahead::{WriteAhead, WriteError};
-use crate::types::hash::ChainId;
+use crate::storage::write_ahead::WriteError;
 use crate::types::keys::SecretKey;
-use crate::types::number::Height;
+use crate::types::number::{Epoch, Height};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +47,8 @@ pub struct NodeOptions {
     pub node_key: SecretKey,
     /// The consensus key; `None`: the node observes.
     pub masternode_key: Option<SecretKey>,
+    /// What to do if the key's `votes.log` is missing or damaged; `None`: observe, or refuse to start.
+    pub accept_lost_votes: Option<LostVotesWord>,
     /// Where to listen; `None`: nowhere.
     pub listen: Option<SocketAddr>,
     /// `host:port` under which others reach this node.
@@ -73,6 +74,26 @@ pub enum StartError {
     /// `votes.log`.
     #[error("votes.log: {0}")]
     Signer(#[from] SignerError),
+    /// The signer does not begin.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The operators' word on lost votes makes no sense here.
+    #[error(
+        "--accept-lost-votes={height}:{epoch} is not possible: block {tip} is committed in epoch {current}, so blocks can be \
+         signed from height {next} on, payments from epoch {current} on"
+    )]
+    LostVotesWord {
+        /// Height given.
+        height: Height,
+        /// Epoch given.
+        epoch: Epoch,
+        /// Height of the tip.
+        tip: Height,
+        /// Height after it.
+        next: Height,
+        /// Its epoch.
+        current: Epoch,
+    },
     /// What is on disk contradicts itself.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -118,14 +139,8 @@ impl Node {
         let directory = open_directory(&options, &files, &verifier)?;
         let DataDirectory { store, mut log, state, records, votes, lock } = directory;
         let view = Arc::new(View::new(state.clone()));
-        let opened = open_signer(&options, &state, votes, &mut log)?;
-        let (signer, bft, prover) = match opened {
-            Some((signer, recovered)) => {
-                let prover = signer.link_prover();
-                (Some(signer), Some(recovered.bft), Some(prover))
-            }
-            None => (None, None, None),
-        };
+        let OpenedVotes { signer, bft, guard } = votes::open(&options, &files, &state, votes, &mut log)?;
+        let (prover, signing) = (signer.as_ref().map(Signer::link_prover), guard.state());
         let key = signer.as_ref().map(Signer::public_key);
         let config = ReplicaConfig {
             chain: options.chain.clone(),
@@ -156,12 +171,13 @@ impl Node {
         }
         let pump = tokio::spawn(pump(events, Arc::clone(&stage), Arc::clone(&inbox)));
         let (disk, disk_threads) =
-            DiskHandle::start(log, signer, Arc::clone(&verifier), Arc::clone(&inbox), Arc::clone(&store))?;
+            DiskHandle::start(log, (signer, guard), Arc::clone(&verifier), Arc::clone(&inbox), Arc::clone(&store))?;
         let beacon = BeaconWorker::start(Arc::clone(&inbox))?;
         let feed = Arc::new(Feed::default());
         let handle = NodeHandle::new(Parts {
             chain: options.chain,
             masternode: key,
+            signing,
             pool: options.pool,
             data_dir: options.data_dir,
             view: Arc::clone(&view),
@@ -243,38 +259,6 @@ fn open_directory(
     }
 }
 
-/// The signer, in the order of calls that its module demands; everything in `votes.log` is synced then.
-fn open_signer(
-    options: &NodeOptions,
-    state: &crate::ledger::state::ChainState,
-    votes: Option<Vec<u8>>,
-    log: &mut WriteAhead,
-) -> Result<Option<(Signer, Recovered)>, StartError> {
-    let Some(secret) = options.masternode_key.clone() else { return Ok(None) };
-    let key = secret.public_key();
-    let contents = match votes {
-        Some(bytes) => LogContents::Bytes(bytes),
-        None => LogContents::Missing { fresh: state.registry.by_key(&key).is_none() },
-    };
-    let (mut signer, recovered) = Signer::open(options.chain.id(), secret, contents)?;
-    if let Some(rewrite) = &recovered.rewrite {
-        log.replace_votes(rewrite.bytes.clone());
-    }
-    log.sync()?;
-    signer.flushed(recovered.seq);
-    if recovered.is_lost {
-        warn!(
-            masternode = %key,
-            "this key is a masternode's, and there is no votes.log that says what it signed: the node observes. If the \
-             file is lost for good, see docs/operating.md, \"A lost votes.log\""
-        );
-    }
-    if recovered.truncated > 0 {
-        info!(bytes = recovered.truncated, "cut a torn tail off votes.log: what stood there was never sent");
-    }
-    Ok(Some((signer, recovered)))
-}
-
 /// A peer that proves itself faulty is cut off.
 fn faults(network: NetworkHandle) -> FaultSink {
     Arc::new(move |peer, fault| {
@@ -331,22 +315,4 @@ impl super::disk::BlockSink for Arc<SledStore> {
         SledStore::apply(self, &list).map_err(|e| e.to_string())?;
         self.flush(*synced).map(drop).map_err(|e| e.to_string())
     }
-}
-
-/// Writes the `votes.log` of a key that was made just now and so has never signed, into a data directory without one. A
-/// masternode's key without the file counts as one that lost it.
-///
-/// # Errors
-/// [`StartError`]; a file that is there is not touched.
-pub fn fresh_votes_log(folder: &std::path::Path, chain: ChainId, key: SecretKey) -> Result<(), StartError> {
-    let (mut file, found) = VotesFile::open(Arc::new(DiskFiles::new(folder))).map_err(WriteError::from)?;
-    if found.is_some() {
-        return Ok(());
-    }
-    let (_, recovered) = Signer::open(chain, key, LogContents::Missing { fresh: true })?;
-    if let Some(rewrite) = recovered.rewrite {
-        file.replace(rewrite.bytes);
-        file.sync().map_err(WriteError::from)?;
-    }
-    Ok(())
 }

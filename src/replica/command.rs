@@ -220,6 +220,14 @@ pub enum Command {
         /// What to sign.
         request: SignRequest,
     },
+    /// A message that this node's key signed came from a peer: further than any before, of this height and this epoch, zero
+    /// where it speaks of none. Matters to a masternode whose `votes.log` is lost.
+    OwnHeard {
+        /// Highest height.
+        height: Height,
+        /// Highest epoch.
+        epoch: Epoch,
+    },
     /// Tell the signer what a block archived, and that the epoch closed if it did.
     SignerBlock {
         /// The block's transactions.

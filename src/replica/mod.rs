@@ -138,6 +138,8 @@ pub struct Replica {
     /// Blocks the store does not answer for yet, oldest first.
     unapplied: VecDeque<Arc<CommittedBlock>>,
     alarm: Option<Alarm>,
+    /// How far messages of this node's key go that peers sent.
+    heard_own: (Height, Epoch),
     next_heartbeat: TimeMs,
 }
 
@@ -190,6 +192,7 @@ impl Replica {
         if let Some(key) = self.peers.heard(now, from) {
             self.snowball.set_live(key, true);
         }
+        self.hear_own(&message);
         match message {
             VerifiedMessage::Status { height, hash: _ } => self.status(now, from, height),
             VerifiedMessage::TxAnnounce(txids) => self.announced(now, from, &txids),
@@ -207,6 +210,21 @@ impl Replica {
             VerifiedMessage::GetBlocks { from: height } => self.serve_blocks(from, height),
             VerifiedMessage::Blocks(blocks) => self.blocks(now, from, blocks),
             VerifiedMessage::Evidence(evidence) => self.heard_evidence(evidence),
+        }
+    }
+
+    /// Signatures are checked by now, so nobody else can make this go further.
+    fn hear_own(&mut self, message: &VerifiedMessage) {
+        let (signer, height, epoch) = match message {
+            VerifiedMessage::Votes(batch) => (batch.voter, Height::ZERO, batch.epoch),
+            VerifiedMessage::Proposal(proposal) => (proposal.leader, proposal.header.height, Epoch::ZERO),
+            VerifiedMessage::BftVote(vote) => (vote.voter, vote.height, Epoch::ZERO),
+            _ => return,
+        };
+        let further = (self.heard_own.0.max(height), self.heard_own.1.max(epoch));
+        if self.me == Some(signer) && further != self.heard_own {
+            self.heard_own = further;
+            self.out.push(Command::OwnHeard { height: further.0, epoch: further.1 });
         }
     }
 

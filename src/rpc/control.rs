@@ -7,7 +7,7 @@ use super::health::health;
 use super::network::agent;
 use super::params::Arguments;
 use super::start_error::StartError;
-use super::types::{NodeInfo, Text};
+use super::types::{NodeInfo, SigningInfo, Text};
 use crate::node::clock;
 use crate::replica::Alarm;
 
@@ -39,6 +39,7 @@ fn get_node_info(context: &Context, _: &Arguments) -> Result<NodeInfo, Failure> 
         role: if key.is_some() { "masternode" } else { "observer" },
         consensus_key: key.map(Text),
         masternode: key.and_then(|key| tip.registry.by_key(&key)).map(|record| context.masternode(record)),
+        signing: context.signing(),
         height: tip.height().get(),
         started: context.node.started().0,
         uptime: uptime(context),
@@ -46,6 +47,18 @@ fn get_node_info(context: &Context, _: &Arguments) -> Result<NodeInfo, Failure> 
 }
 
 impl Context {
+    /// Whether this node signs.
+    pub fn signing(&self) -> SigningInfo {
+        let signing = self.node.signing();
+        let floor = signing.floor();
+        SigningInfo {
+            state: signing.name(),
+            from_height: floor.map(|(height, _)| height.get()),
+            from_epoch: floor.map(|(_, epoch)| epoch.get()),
+            detail: signing.to_string(),
+        }
+    }
+
     /// Why this node signs nothing any more, for people.
     pub fn alarm(&self) -> Option<String> {
         let alarm = self.view().alarm()?;

@@ -15,6 +15,7 @@ pub async fn health(context: &Arc<Context>) -> Health {
     let checks = vec![
         node(is_behind.is_some()),
         alarm(context),
+        signing(context),
         peers(context),
         syncing(context, is_behind.unwrap_or(false)),
         clock(context),
@@ -38,6 +39,14 @@ fn node(answers: bool) -> Check {
 fn alarm(context: &Context) -> Check {
     let alarm = context.alarm();
     Check { name: "alarm", ok: alarm.is_none(), detail: alarm.unwrap_or_else(|| "none".to_owned()) }
+}
+
+/// A masternode that is in the registry and does not sign is missed by the others.
+fn signing(context: &Context) -> Check {
+    let signing = context.node.signing();
+    let key = context.node.masternode();
+    let is_registered = key.is_some_and(|key| context.view().tip().registry.by_key(&key).is_some());
+    Check { name: "signing", ok: signing.floor().is_some() || !is_registered, detail: signing.to_string() }
 }
 
 /// A chain of one masternode needs no peers there.

@@ -94,6 +94,7 @@ async fn get_consensus_info(context: Arc<Context>) -> Result<ConsensusInfo, Fail
         total_weight: context.view().tip().validators.total().get(),
         beacon_permille: context.node.beacon().permille(),
         alarm: context.alarm(),
+        signing: context.signing(),
         snowball: inner.snowball,
         parameters: ConsensusParameters {
             slot_ms: chain.slot_ms,

@@ -21,6 +21,7 @@
 mod durable;
 mod key;
 mod log;
+mod lost;
 mod policy;
 mod record;
 mod request;
@@ -31,6 +32,7 @@ mod tests;
 
 pub use key::LinkProver;
 pub use log::recover::{LogReport, SignerError, Tail, inspect, surviving_reach};
+pub use lost::{Floor, LostVotes};
 pub use policy::BftRecovered;
 pub use request::{Appended, Closing, Refusal, Rewritten, SignRequest, SignedMessage, Step};
 pub use signer::{LogContents, Recovered, Signer};

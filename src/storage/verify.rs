@@ -160,7 +160,7 @@ impl Directory {
         let synced = store.as_ref().and_then(|store| store.journal_synced().ok()).unwrap_or(0);
         let indexed = store.as_ref().map(|store| store.tip().height());
         let mut walk = Walk::new(&self.options, store, self.block_bytes()?)?;
-        walk.problems = problems;
+        walk.problems.extend(problems);
         let end = walk.go(&untouched, &self.options, progress)?;
         let journal = JournalFiles::open(untouched.clone(), &self.options.chain, self.options.journal_segment_bytes);
         let journal = self.judge_journal(&mut walk, journal, (end.is_none(), synced))?;

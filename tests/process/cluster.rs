@@ -99,11 +99,17 @@ impl Cluster {
 
     /// Starts a node; returns at once.
     pub fn spawn(&mut self, node: usize) {
+        self.spawn_with(node, &[]);
+    }
+
+    /// Starts a node with further arguments; returns at once.
+    pub fn spawn_with(&mut self, node: usize, arguments: &[&str]) {
         assert!(self.nodes[node].is_none(), "node {node} runs");
         let log = OpenOptions::new().create(true).append(true).open(self.folder(node).join("node.log")).unwrap();
         let child = timed()
             .arg("--config")
             .arg(self.folder(node).join("config.toml"))
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

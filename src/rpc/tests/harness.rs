@@ -66,6 +66,7 @@ impl Served {
             data_dir: folder.path().to_owned(),
             node_key: SecretKey::from_bytes(&[22; 32]),
             masternode_key: Some(masternode),
+            accept_lost_votes: None,
             listen: None,
             advertise: None,
             seeds: Vec::new(),

@@ -18,8 +18,8 @@ pub use chain::{
 pub use finality::{BlockProof, CommitParts, Proof, ReceiptPart, ReceiptProof, Verdict};
 pub use network::{NetworkInfo, PeerDetails};
 pub use node::{
-    Check, ConsensusInfo, ConsensusParameters, Health, MasternodeInfo, MasternodePage, NodeInfo, SnowballInfo,
-    VotedInfo,
+    Check, ConsensusInfo, ConsensusParameters, Health, MasternodeInfo, MasternodePage, NodeInfo, SigningInfo,
+    SnowballInfo, VotedInfo,
 };
 pub use transaction::{
     Acceptance, DecodedTransaction, InputInfo, MempoolInfo, OutPointInfo, OutputInfo, PayloadInfo, Progress, Stage,

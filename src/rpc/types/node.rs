@@ -74,6 +74,8 @@ pub struct ConsensusInfo {
     pub beacon_permille: u32,
     /// Why this node signs nothing any more.
     pub alarm: Option<String>,
+    /// Whether this node signs.
+    pub signing: SigningInfo,
     /// Payments on their way.
     pub snowball: SnowballInfo,
     /// What the chain spec says of all this.
@@ -117,6 +119,20 @@ pub struct ConsensusParameters {
     pub tsdc: crate::chain::spec::TsdcSpec,
 }
 
+/// Whether this node signs.
+#[derive(Clone, Debug, Serialize)]
+pub struct SigningInfo {
+    /// `observer` (no key), `signs`, `votes_lost` (see the detail), `accepting` (the loss is accepted, and a block is waited
+    /// for that says from where to sign).
+    pub state: &'static str,
+    /// First height that is signed; 0 unless votes were lost. `None` if nothing is signed.
+    pub from_height: Option<u64>,
+    /// First epoch of which payments are signed, likewise.
+    pub from_epoch: Option<u64>,
+    /// Why, and what to do.
+    pub detail: String,
+}
+
 /// `get_node_info`.
 #[derive(Clone, Debug, Serialize)]
 pub struct NodeInfo {
@@ -136,6 +152,8 @@ pub struct NodeInfo {
     pub consensus_key: Option<Text<PublicKey>>,
     /// Its masternode, if it is registered.
     pub masternode: Option<MasternodeInfo>,
+    /// Whether it signs.
+    pub signing: SigningInfo,
     /// Height of the tip.
     pub height: u64,
     /// When the node started.

@@ -36,8 +36,8 @@ pub enum SignerError {
     /// A record that had been acknowledged is damaged.
     #[error(
         "votes.log is damaged at byte {offset} (record {sequence}), in what had been written to disk; signing without \
-         it could sign twice. Restore the file only from a copy made after this node last ran; otherwise rename it \
-         and start with --accept-lost-votes"
+         it could sign twice. Restore the file only from a copy made after this node last ran; otherwise start once \
+         with --accept-lost-votes, which puts it away"
     )]
     Damaged {
         /// Where.

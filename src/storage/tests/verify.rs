@@ -171,6 +171,10 @@ fn a_damaged_block_that_nothing_else_has_is_left_to_a_backup_or_to_peers() {
 fn a_damaged_journal_is_named_and_left_as_it_is() {
     let scene = Scene::random(76, 7);
     let root = filled(&scene);
+    // The index remembers how far the journal was synced.
+    let directory = recovery::open(Arc::new(DiskFiles::new(root.path())), scene.options(), &mut |_| {}).unwrap();
+    directory.store.flush(directory.log.synced_sequence()).unwrap();
+    drop(directory);
     let files = DiskFiles::new(root.path());
     let names = files.list("journal").unwrap();
     let first = root.path().join("journal").join(&names[0]);

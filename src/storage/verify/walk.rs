@@ -119,7 +119,9 @@ impl Walk {
         let is_in_journal = journal.is_some_and(|records| block_heights(records).any(|height| height == next));
         let remedy = if is_in_journal { Remedy::Repair } else { Remedy::Peers };
         let cut = files.cuts().into_iter().find(|cut| cut.file.starts_with(BLOCKS_DIRECTORY));
-        let is_ahead = indexed.is_some_and(|indexed| indexed >= next);
+        // An index that points at more than there is shows that more was there.
+        let is_unread = self.problems.iter().any(|problem| problem.part == Part::Blocks);
+        let is_ahead = is_unread || indexed.is_some_and(|indexed| indexed >= next);
         let what = match (&end, &cut) {
             (Some(StoreError::Blocks(BlockFilesError::Damaged { file, offset, height, reason })), _) => {
                 Some(format!("{file} is damaged at byte {offset}, block {height}: {reason}"))
@@ -132,7 +134,7 @@ impl Walk {
                 self.notes.push(format!("{} ends torn; the journal has block {next}", cut.file));
                 None
             }
-            (None, None) if is_ahead => Some(format!("they end before block {next}, which db/ has")),
+            (None, None) if is_ahead && !is_unread => Some(format!("they end before block {next}, which db/ has")),
             (None, None) => None,
         };
         if let Some(what) = what {

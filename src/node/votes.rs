@@ -1,0 +1,232 @@
+//! Opening `votes.log`, and what becomes of a masternode that has none: it observes until its owner accepts the loss, and
+//! then until a block says how far its key can have signed ([`LostVotes`]). The new log holds the floors, in one step, so
+//! that later starts need no word.
+
+use super::clock;
+use super::run::{NodeOptions, StartError};
+use super::signing::{Signing, SigningState};
+use crate::chain::spec::Chain;
+use crate::ledger::state::ChainState;
+use crate::signer::{BftRecovered, Floor, LogContents, LostVotes, Recovered, Signer, SignerError, surviving_reach};
+use crate::storage::files::{DiskFiles, Files};
+use crate::storage::recovery::put_away;
+use crate::storage::votes_file::{VOTES_FILE, VotesFile};
+use crate::storage::write_ahead::{WriteAhead, WriteError};
+use crate::types::hash::ChainId;
+use crate::types::keys::{PublicKey, SecretKey};
+use crate::types::number::{Epoch, Height};
+use std::str::FromStr;
+use std::sync::Arc;
+use tracing::{info, warn};
+
+/// The operator's word that what a key signed is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LostVotesWord {
+    /// Sign from where the key can have signed nothing, as this node finds out.
+    WhenSafe,
+    /// Sign blocks from this height on and payments from this epoch on: what operators agreed on. Believed.
+    From(Height, Epoch),
+}
+
+impl FromStr for LostVotesWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "when-safe" {
+            return Ok(Self::WhenSafe);
+        }
+        let parts = text.split_once(':').and_then(|(height, epoch)| {
+            Some(Self::From(Height::new(height.parse().ok()?), Epoch::new(epoch.parse().ok()?)))
+        });
+        parts.ok_or_else(|| "write it without a value, or as =HEIGHT:EPOCH, as in =1234:51".to_owned())
+    }
+}
+
+/// What of `votes.log` the node goes on with.
+pub struct OpenedVotes {
+    /// The signer; `None` for a node without a key.
+    pub signer: Option<Signer>,
+    /// What was signed about blocks.
+    pub bft: Option<BftRecovered>,
+    /// Whether and when a signer without its log signs.
+    pub guard: Guard,
+}
+
+/// Opens the signer, in the order of calls that its module demands; everything in `votes.log` is synced then.
+///
+/// # Errors
+/// [`StartError`]; nothing was signed.
+pub fn open(
+    options: &NodeOptions,
+    files: &Arc<DiskFiles>,
+    state: &ChainState,
+    votes: Option<Vec<u8>>,
+    log: &mut WriteAhead,
+) -> Result<OpenedVotes, StartError> {
+    let Some(secret) = options.masternode_key.clone() else {
+        return Ok(OpenedVotes { signer: None, bft: None, guard: Guard::new(Signing::NoKey, None) });
+    };
+    let (key, word) = (secret.public_key(), options.accept_lost_votes);
+    let (mut signer, recovered, reach) = open_or_put_away(options, &**files, secret, votes)?;
+    if let Some(rewrite) = &recovered.rewrite {
+        log.replace_votes(rewrite.bytes.clone());
+    }
+    log.sync()?;
+    signer.flushed(recovered.seq);
+    if recovered.truncated > 0 {
+        info!(bytes = recovered.truncated, "cut a torn tail off votes.log: what stood there was never sent");
+    }
+    let guard = if !recovered.is_lost {
+        if word.is_some() {
+            info!("votes.log is there and whole: --accept-lost-votes changes nothing");
+        }
+        Guard::new(Signing::From(recovered.floor.0, recovered.floor.1), None)
+    } else if let Some(LostVotesWord::From(height, epoch)) = word {
+        let floor = check_word(options, state, (height, epoch), reach)?;
+        let rewritten = signer.accept_lost_votes(floor.0, floor.1).map_err(StartError::Refused)?;
+        log.replace_votes(rewritten.bytes);
+        log.sync()?;
+        signer.flushed(rewritten.seq);
+        Guard::new(Signing::From(floor.0, floor.1), None)
+    } else {
+        Guard::of_lost(&options.chain, key, (word.is_some(), reach), state)
+    };
+    match guard.state().get() {
+        Signing::From(height, epoch) if (height, epoch) == (Height::ZERO, Epoch::ZERO) => {}
+        signing @ Signing::VotesLost => warn!(masternode = %key, "{signing}; docs/operating.md, \"A lost votes.log\""),
+        signing => info!(masternode = %key, "{signing}"),
+    }
+    Ok(OpenedVotes { signer: Some(signer), bft: Some(recovered.bft), guard })
+}
+
+/// A damaged log counts as a lost one once its owner has said so; what can be read of it still says how far it went.
+fn open_or_put_away(
+    options: &NodeOptions,
+    files: &dyn Files,
+    secret: SecretKey,
+    votes: Option<Vec<u8>>,
+) -> Result<(Signer, Recovered, (Height, Epoch)), StartError> {
+    let chain = options.chain.id();
+    // That the chain here does not know the key proves nothing: it may be behind.
+    let missing = LogContents::Missing { fresh: false };
+    let Some(bytes) = votes else {
+        let (signer, recovered) = Signer::open(chain, secret, missing)?;
+        return Ok((signer, recovered, (Height::ZERO, Epoch::ZERO)));
+    };
+    let reach = options.accept_lost_votes.map(|_| surviving_reach(&bytes)).unwrap_or_default();
+    match Signer::open(chain, secret.clone(), LogContents::Bytes(bytes)) {
+        Err(error @ SignerError::Damaged { .. }) if options.accept_lost_votes.is_some() => {
+            let away = put_away(files, VOTES_FILE).map_err(WriteError::from)?.unwrap_or_default();
+            warn!(%error, away, "put the damaged votes.log away");
+            let (signer, recovered) = Signer::open(chain, secret, missing)?;
+            Ok((signer, recovered, reach))
+        }
+        opened => opened.map(|(signer, recovered)| (signer, recovered, reach)).map_err(StartError::from),
+    }
+}
+
+/// What operators agreed on lies behind what is decided, and behind what is known to be signed.
+fn check_word(
+    options: &NodeOptions,
+    state: &ChainState,
+    (height, epoch): Floor,
+    reach: (Height, Epoch),
+) -> Result<Floor, StartError> {
+    let current = state.child_epoch(&options.chain);
+    let (tip, next) = (state.height(), state.child_height());
+    if height < next || epoch < current {
+        return Err(StartError::LostVotesWord { height, epoch, tip, next, current });
+    }
+    // A log that is damaged still says what was signed for certain.
+    let is_known = reach != (Height::ZERO, Epoch::ZERO);
+    let behind = if is_known { (reach.0.next(), reach.1) } else { reach };
+    Ok((height.max(behind.0), epoch.max(behind.1)))
+}
+
+/// Whether and when a signer without its log signs.
+#[derive(Debug)]
+pub struct Guard {
+    state: Arc<SigningState>,
+    lost: Option<Lost>,
+}
+
+#[derive(Debug)]
+struct Lost {
+    watch: LostVotes,
+    chain: Chain,
+    key: PublicKey,
+    is_accepted: bool,
+}
+
+impl Guard {
+    fn new(signing: Signing, lost: Option<Lost>) -> Self {
+        Self { state: Arc::new(SigningState::new(signing)), lost }
+    }
+
+    /// Of a key whose log is lost, known to have gone as far as `reach`.
+    fn of_lost(chain: &Chain, key: PublicKey, (is_accepted, reach): (bool, Floor), tip: &ChainState) -> Self {
+        let lost = Lost { watch: LostVotes::new(chain, clock::now(), reach), chain: chain.clone(), key, is_accepted };
+        Self::new(lost.signing(tip), Some(lost))
+    }
+
+    /// For whoever shows it.
+    pub fn state(&self) -> Arc<SigningState> {
+        Arc::clone(&self.state)
+    }
+
+    /// A message of the key came from a peer.
+    pub fn heard(&mut self, reach: (Height, Epoch)) {
+        if let Some(lost) = &mut self.lost {
+            lost.watch.heard(reach);
+        }
+    }
+
+    /// The floor, once the block that leads to `state` says where it is, and the loss is accepted. A key that no masternode
+    /// has needs nobody's word: nothing that it can have signed counts.
+    pub fn floor_behind(&self, state: &ChainState) -> Option<Floor> {
+        let lost = self.lost.as_ref()?;
+        let signing = lost.signing(state);
+        if signing != self.state.get() {
+            warn!(masternode = %lost.key, "{signing}");
+            self.state.set(signing);
+        }
+        let header = &state.header;
+        let floor = lost.watch.floor_behind(&lost.chain, header.height, header.slot, state.child_epoch(&lost.chain));
+        floor.filter(|_| signing != Signing::VotesLost)
+    }
+
+    /// The new log is on disk.
+    pub fn accepted(&mut self, (height, epoch): Floor) {
+        self.lost = None;
+        self.state.set(Signing::From(height, epoch));
+        info!("{}", self.state.get());
+    }
+}
+
+impl Lost {
+    fn signing(&self, state: &ChainState) -> Signing {
+        if self.is_accepted || state.registry.by_key(&self.key).is_none() {
+            Signing::Accepting(self.watch.first_slot(&self.chain))
+        } else {
+            Signing::VotesLost
+        }
+    }
+}
+
+/// Writes the `votes.log` of a key that was made just now and so has never signed, into a data directory without one. A
+/// masternode's key without the file counts as one that lost it.
+///
+/// # Errors
+/// [`StartError`]; a file that is there is not touched.
+pub fn fresh_votes_log(folder: &std::path::Path, chain: ChainId, key: SecretKey) -> Result<(), StartError> {
+    let (mut file, found) = VotesFile::open(Arc::new(DiskFiles::new(folder))).map_err(WriteError::from)?;
+    if found.is_some() {
+        return Ok(());
+    }
+    let (_, recovered) = Signer::open(chain, key, LogContents::Missing { fresh: true })?;
+    if let Some(rewrite) = recovered.rewrite {
+        file.replace(rewrite.bytes);
+        file.sync().map_err(WriteError::from)?;
+    }
+    Ok(())
+}
