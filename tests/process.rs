@@ -24,3 +24,5 @@ mod db;
 mod life;
 #[path = "process/lost_votes.rs"]
 mod lost_votes;
+#[path = "process/punished.rs"]
+mod punished;

@@ -31,6 +31,7 @@ use crate::types::number::{Amount, Epoch, Height, Slot};
 use crate::types::transaction::{HashedTx, OutPoint, Payload, Transaction, TxBody, TxOut};
 use crate::types::validators::ValidatorSet;
 use crate::types::verified::Verified;
+use bincode::{Decode, Encode};
 use std::sync::Arc;
 
 /// What a proposer chooses; everything else of a block follows from it.
@@ -82,10 +83,25 @@ pub struct BlockChanges {
     pub fees: Amount,
     /// What punishments took out of the supply.
     pub slashed: Amount,
+    /// The punishments, ascending by what they took. Their outputs are in `spent` and `created` too, as far as those say.
+    pub punished: Vec<Punishment>,
     /// The state after it.
     pub state: ChainState,
     /// The epoch it closes, if it closes one.
     pub closed_epoch: Option<Epoch>,
+}
+
+/// A collateral that gave way to a smaller output, without a transaction (`protocol.md` 11).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Punishment {
+    /// The output that went.
+    pub taken: OutPoint,
+    /// What it was.
+    pub before: TxOut,
+    /// The output that came, which no transaction made.
+    pub left: OutPoint,
+    /// What it is.
+    pub after: TxOut,
 }
 
 impl Executed {
@@ -212,6 +228,7 @@ pub fn execute(
         inputs: moves.inputs,
         fees: moves.fees,
         slashed: moves.slashed,
+        punished: moves.punished,
         state,
         closed_epoch: place.closes.then_some(place.epoch),
     });

@@ -153,6 +153,9 @@ fn final_output(context: &Context, outpoint: &OutPoint) -> Result<Option<(TxOut,
     if let Some(utxo) = context.archive().unspent_output(outpoint)? {
         return Ok(Some((utxo.out, Some(utxo.created))));
     }
+    if let Some((height, punishment)) = context.punishment_of(outpoint)?.filter(|(_, p)| p.left == *outpoint) {
+        return Ok(Some((punishment.after, Some(height))));
+    }
     let (_, height) = context.durable_stage(&outpoint.txid)?;
     Ok(context.output(outpoint)?.map(|out| (out, height)))
 }
@@ -163,6 +166,9 @@ fn spend(
     outpoint: &OutPoint,
     lock: &Lock,
 ) -> Result<(&'static str, Option<Txid>, Option<Height>), Failure> {
+    if let Some((height, _)) = context.punishment_of(outpoint)?.filter(|(_, p)| p.taken == *outpoint) {
+        return Ok(("taken", None, Some(height)));
+    }
     let touching = context.view().touching(lock);
     let spenders = touching.iter().filter(|pending| pending.tx.inputs().contains(outpoint));
     // Of rivals, the one that has come furthest, and the first of those.

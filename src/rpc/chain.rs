@@ -7,15 +7,17 @@ use super::errors::Failure;
 use super::params::Arguments;
 use super::start_error::StartError;
 use super::types::{
-    BlockInfo, BlockTransactions, BlockchainInfo, CommitInfo, CommitSignature, HeaderInfo, Text, Whole,
+    BlockInfo, BlockTransactions, BlockchainInfo, CommitInfo, CommitSignature, HeaderInfo, PunishedOutput,
+    PunishmentInfo, Text, Whole,
 };
+use crate::ledger::execute::Punishment;
 use crate::node::clock;
 use crate::types::block::Header;
 use crate::types::codec::encoded_size;
 use crate::types::hash::BlockHash;
 use crate::types::hex;
 use crate::types::number::Height;
-use crate::types::transaction::HashedTx;
+use crate::types::transaction::{HashedTx, OutPoint, TxOut};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -97,8 +99,22 @@ fn get_block(context: &Context, arguments: &Arguments) -> Result<Whole<BlockInfo
         state_root: Text(header.state_root),
         size: encoded_size(block),
         commit: commit.map(|(commit, set)| commit_summary(commit, &set)),
+        punishments: context.punishments_at(height)?.iter().map(|punishment| punished(context, punishment)).collect(),
         transactions,
     })))
+}
+
+fn punished(context: &Context, punishment: &Punishment) -> PunishmentInfo {
+    let side = |outpoint: &OutPoint, out: &TxOut| PunishedOutput {
+        txid: Text(outpoint.txid),
+        index: outpoint.index,
+        value: Text(out.value),
+    };
+    PunishmentInfo {
+        address: context.address(&punishment.before.lock),
+        taken: side(&punishment.taken, &punishment.before),
+        left: side(&punishment.left, &punishment.after),
+    }
 }
 
 fn get_block_header(context: &Context, arguments: &Arguments) -> Result<Whole<HeaderInfo>, Failure> {

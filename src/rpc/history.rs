@@ -4,10 +4,11 @@
 use super::context::Context;
 use super::cursor::{Cursor, cut};
 use super::errors::Failure;
-use super::lookup::{FoundBlock, stage, sum};
+use super::lookup::{stage, sum};
 use super::params::Arguments;
 use super::types::{History, HistoryItem, Stage, Text};
 use crate::node::view::{Pending, Status};
+use crate::storage::moved::history_of;
 use crate::storage::store::HistoryEntry;
 use crate::types::hash::Txid;
 use crate::types::lock::Lock;
@@ -66,6 +67,7 @@ fn pending(
             received: Text(of_lock(&pending.tx.body().outputs, lock)),
             sent: Text(of_lock(&sent, lock)),
             status: stage(pending.status),
+            kind: "transaction",
         };
         page.push((Cursor::PendingEntry(pending.first_seen, pending.tx.txid()), item));
     }
@@ -89,7 +91,7 @@ fn archived(
     let mut times = Times { context, known: BTreeMap::new() };
     for block in blocks.into_iter().rev() {
         let height = block.changes.height;
-        let mut entries = of_block(&FoundBlock::Recent(block), height, lock);
+        let mut entries = history_of(lock, height, &block.block.txs, &block.changes);
         entries.retain(|entry| before.is_none_or(|before| (entry.height, entry.txid) < before));
         entries.sort_by_key(|entry| Reverse(entry.txid));
         for entry in entries.into_iter().take(wanted.saturating_sub(page.len())) {
@@ -108,16 +110,6 @@ fn archived(
         }
     }
     Ok(())
-}
-
-/// What the transactions of a block did to a lock.
-fn of_block(block: &FoundBlock, height: Height, lock: &Lock) -> Vec<HistoryEntry> {
-    let entries = block.block().txs.iter().enumerate().map(|(position, tx)| {
-        let (received, sent) = (of_lock(&tx.body.outputs, lock), of_lock(block.spent(position), lock));
-        (tx, received, sent)
-    });
-    let touched = entries.filter(|(_, received, sent)| *received > Amount::ZERO || *sent > Amount::ZERO);
-    touched.map(|(tx, received, sent)| HistoryEntry { height, txid: tx.body.txid(), received, sent }).collect()
 }
 
 /// Times of blocks, each looked up once.
@@ -144,6 +136,7 @@ impl Times<'_> {
             received: Text(entry.received),
             sent: Text(entry.sent),
             status: Stage::Archived,
+            kind: if entry.is_punishment { "punishment" } else { "transaction" },
         };
         Ok((Cursor::ArchivedEntry(entry.height, entry.txid), item))
     }

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::errors::Failure;
 use super::params::BlockName;
 use super::types::Stage;
+use crate::ledger::execute::Punishment;
 use crate::ledger::rejection::Rejection;
 use crate::node::view::{Pending, Status, View};
 use crate::replica::CommittedBlock;
@@ -135,6 +136,27 @@ impl Context {
         Ok(FoundBlock::Stored(Box::new(stored)))
     }
 
+    /// What the block at a height that is not past the tip took to punish.
+    pub fn punishments_at(&self, height: Height) -> Result<Vec<Punishment>, Failure> {
+        match self.view().block(height) {
+            Some(recent) => Ok(recent.changes.punished.clone()),
+            None => Ok(self.archive().taken(height)?),
+        }
+    }
+
+    /// The punishment that took this output or left it, with the height of its block.
+    pub fn punishment_of(&self, outpoint: &OutPoint) -> Result<Option<(Height, Punishment)>, Failure> {
+        let recent = self.sources().blocks_above(self.archive().totals().height);
+        let in_recent = recent.into_iter().flatten().find_map(|block| {
+            let is_side = |p: &&Punishment| p.taken == *outpoint || p.left == *outpoint;
+            Some((block.changes.height, *block.changes.punished.iter().find(is_side)?))
+        });
+        match in_recent {
+            Some(found) => Ok(Some(found)),
+            None => Ok(self.archive().punishment_of(outpoint)?),
+        }
+    }
+
     /// Header and hash of the block at a height, if it is not past the tip.
     pub fn header_at(&self, height: Height) -> Result<Option<(Header, BlockHash)>, Failure> {
         let tip = self.view().tip();
@@ -208,14 +230,18 @@ impl Context {
         if let Some(pending) = self.view().pending(&outpoint.txid) {
             return Ok(of(pending.tx.tx()));
         }
-        // Cheaper than its transaction, and the only way to what punishment left of a collateral.
+        // Cheaper than its transaction.
         if let Some(utxo) = self.archive().unspent_output(outpoint)? {
             return Ok(Some(utxo.out));
         }
         match self.transaction(&outpoint.txid)? {
             Some(FoundTx::Archived(archived)) => Ok(of(&archived.stored.tx)),
             Some(FoundTx::Pending(pending)) => Ok(of(pending.tx.tx())),
-            None => Ok(None),
+            // What punishment left of a collateral has no transaction.
+            None => {
+                let left = self.punishment_of(outpoint)?.filter(|(_, punishment)| punishment.left == *outpoint);
+                Ok(left.map(|(_, punishment)| punishment.after))
+            }
         }
     }
 

@@ -13,6 +13,7 @@ pub mod journal_files;
 pub mod lock;
 pub mod memory;
 pub mod mempool_file;
+pub mod moved;
 pub mod recovery;
 pub mod replay;
 pub mod sled_store;

@@ -90,6 +90,7 @@ impl Replay {
             inputs: Vec::new(),
             fees: Amount::ZERO,
             slashed: Amount::ZERO,
+            punished: Vec::new(),
             state: state.clone(),
             closed_epoch: None,
         };

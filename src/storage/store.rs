@@ -6,6 +6,7 @@ use super::block_files::BlockFilesError;
 use super::block_record::{StoredBlock, StoredTransaction};
 use super::files::FileError;
 use super::lock::LockError;
+use crate::ledger::execute::Punishment;
 use crate::ledger::utxo::Utxo;
 use crate::types::block::{Commit, Header};
 use crate::types::hash::{BlockHash, ChainId, Txid};
@@ -124,6 +125,8 @@ pub struct HistoryEntry {
     pub received: Amount,
     /// Sum of what it spends with the lock.
     pub sent: Amount,
+    /// Whether a punishment did it, and no transaction.
+    pub is_punishment: bool,
 }
 
 /// What a lock has in the chain.
@@ -176,6 +179,12 @@ pub trait Archive: Send + Sync {
 
     /// Which transaction spent an output, and in which block.
     fn spent_by(&self, outpoint: &OutPoint) -> Result<Option<(Txid, Height)>, StoreError>;
+
+    /// Collaterals that the block at `height` took to punish, and what it left of each, ascending by what it took.
+    fn taken(&self, height: Height) -> Result<Vec<Punishment>, StoreError>;
+
+    /// The punishment that took this output or left it, and the height of its block.
+    fn punishment_of(&self, outpoint: &OutPoint) -> Result<Option<(Height, Punishment)>, StoreError>;
 
     /// What a lock has: one look-up, however much it has.
     fn lock_totals(&self, lock: &Lock) -> Result<LockTotals, StoreError>;

@@ -105,18 +105,24 @@ fn a_healthy_directory_is_said_to_be_healthy_and_a_node_that_runs_is_left_alone(
 fn a_damaged_index_and_a_damaged_block_are_named_and_repaired() {
     let (mut cluster, txid, height) = ran(1, 30_720, 400);
     let folder = cluster.folder(0);
-    // Sled's file has pages that count and pages that do not: flip until one counts.
+    // Where sled notices a bad page, it may go back to an older state, from which the index catches up: no damage then.
     let index = folder.join("db/db");
     let length = std::fs::read(&index).unwrap().iter().rposition(|byte| *byte != 0).unwrap() as u64;
-    let found = (1..40).map(|part| length * part / 40).find(|at| {
-        flip(&index, *at);
-        db(&["verify"], &folder).code == 1
-    });
-    assert!(found.is_some(), "nothing of the index is looked at");
+    flip(&index, length / 2);
+    let ran = db(&["verify"], &folder);
+    assert!(ran.code == 0 || ran.err.contains("db/ is damaged"), "{}{}", ran.out, ran.err);
+    if ran.code == 1 {
+        assert_eq!(db(&["verify", "--repair"], &folder).code, 0);
+    }
+    // The worst is an index that is intact and wrong.
+    let sled = sled::open(folder.join("db")).unwrap();
+    sled.open_tree("history").unwrap().pop_min().unwrap().unwrap();
+    sled.flush().unwrap();
+    drop(sled);
     damaged(&folder, &["db/ is damaged", "timed db verify --repair"]);
     let repaired = db(&["verify", "--repair"], &folder);
     assert_eq!(repaired.code, 0, "{}{}", repaired.out, repaired.err);
-    assert!(repaired.out.contains("db.damaged-0") && folder.join("db.damaged-0/db").exists(), "{}", repaired.out);
+    assert!(repaired.out.contains("db.damaged-") && folder.join("db.damaged-0/db").exists(), "{}", repaired.out);
     healthy(&folder);
 
     // The last block of the last file: the journal has it.

@@ -1,6 +1,7 @@
 //! What a block does to the unspent outputs. All outputs are added, then all inputs removed, so a child may sort
 //! before its parent (`protocol.md` 7.3); each transaction's part is independent of the others and runs in parallel.
 
+use super::Punishment;
 use super::error::BlockError;
 use crate::chain::registry::Slashed;
 use crate::chain::spec::ChainSpec;
@@ -29,6 +30,8 @@ pub(super) struct Moves {
     pub fees: Amount,
     /// What punishments took out of the supply.
     pub slashed: Amount,
+    /// The punishments, ascending by what they took.
+    pub punished: Vec<Punishment>,
 }
 
 /// Applies `slashed`, then `txs` as a set. `txs` ascend by txid.
@@ -73,6 +76,7 @@ pub(super) fn apply(
         inputs: spends,
         fees,
         slashed: punished.lost,
+        punished: punished.list(),
     })
 }
 
@@ -85,6 +89,8 @@ fn authority_at(authorities: &[(usize, Authority)], position: usize) -> Authorit
 struct Punished {
     old: BTreeMap<OutPoint, Utxo>,
     new: BTreeMap<OutPoint, Utxo>,
+    /// What came for what went.
+    swapped: BTreeMap<OutPoint, (OutPoint, TxOut)>,
     lost: Amount,
 }
 
@@ -92,16 +98,28 @@ impl Punished {
     /// A collateral that is not there any more was spent against the rules that bind voters, which only a
     /// Byzantine third can bring about; then there is nothing to take.
     fn of(utxos: &dyn StateRead, height: Height, slashed: &[Slashed]) -> Result<Self, BlockError> {
-        let mut punished = Self { old: BTreeMap::new(), new: BTreeMap::new(), lost: Amount::ZERO };
+        let mut punished =
+            Self { old: BTreeMap::new(), new: BTreeMap::new(), swapped: BTreeMap::new(), lost: Amount::ZERO };
         for slashed in slashed {
             let Some(old) = utxos.utxo(&slashed.old) else { continue };
             let lost = old.out.value.checked_sub(slashed.new_value).ok_or(BlockError::AmountOverflow)?;
             punished.lost = punished.lost.checked_add(lost).ok_or(BlockError::AmountOverflow)?;
             let out = TxOut { value: slashed.new_value, lock: slashed.owner };
+            punished.swapped.insert(slashed.old, (slashed.new, out));
             punished.old.insert(slashed.old, old);
             punished.new.insert(slashed.new, Utxo { out, created: height });
         }
         Ok(punished)
+    }
+}
+
+impl Punished {
+    fn list(&self) -> Vec<Punishment> {
+        let of_old = |(taken, old): (&OutPoint, &Utxo)| {
+            let (left, after) = self.swapped.get(taken).copied()?;
+            Some(Punishment { taken: *taken, before: old.out, left, after })
+        };
+        self.old.iter().filter_map(of_old).collect()
     }
 }
 

@@ -65,7 +65,8 @@ pub struct History {
 /// What a transaction did to an address.
 #[derive(Clone, Debug, Serialize)]
 pub struct HistoryItem {
-    /// The transaction.
+    /// The transaction. Of a punishment: the transaction that made the collateral that is taken (`sent`), or the name of the
+    /// output that is left of it (`received`).
     pub txid: Text<Txid>,
     /// Height of the block that holds it.
     pub height: Option<u64>,
@@ -77,6 +78,8 @@ pub struct HistoryItem {
     pub sent: Text<Amount>,
     /// How far it has come.
     pub status: Stage,
+    /// `transaction` or `punishment`.
+    pub kind: &'static str,
 }
 
 /// `get_tx_out`.
@@ -93,7 +96,7 @@ pub struct TxOutInfo {
     /// Height of the block it is in.
     pub height: Option<u64>,
     /// Life of the output: `unspent`, `locked` (a spend is known), `spent` (by a final transaction), `archived` (the spend
-    /// is in a block).
+    /// is in a block), `taken` (a collateral that a punishment took: `spent_height` says in which block).
     pub state: &'static str,
     /// Who spends it.
     pub spent_by: Option<Text<Txid>>,

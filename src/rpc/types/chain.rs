@@ -78,8 +78,32 @@ pub struct BlockInfo {
     pub size: usize,
     /// What made it final; `None` for genesis.
     pub commit: Option<CommitSummary>,
+    /// Collaterals that it took to punish, and what it left of them: no transaction says so.
+    pub punishments: Vec<PunishmentInfo>,
     /// Its transactions, coinbase first.
     pub transactions: BlockTransactions,
+}
+
+/// A collateral that gave way to a smaller output.
+#[derive(Clone, Debug, Serialize)]
+pub struct PunishmentInfo {
+    /// Whose.
+    pub address: String,
+    /// The output that went.
+    pub taken: PunishedOutput,
+    /// The output that came.
+    pub left: PunishedOutput,
+}
+
+/// One side of a punishment.
+#[derive(Clone, Debug, Serialize)]
+pub struct PunishedOutput {
+    /// What made it; of an output that is left, a name that no transaction has.
+    pub txid: Text<Txid>,
+    /// Its position there.
+    pub index: u32,
+    /// Units.
+    pub value: Text<Amount>,
 }
 
 /// Transactions of a block.

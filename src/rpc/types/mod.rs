@@ -13,7 +13,7 @@ mod transaction;
 pub use address::{AddressInfo, Balance, History, HistoryItem, TxOutInfo, Unspent, UnspentPage};
 pub use chain::{
     BlockInfo, BlockItem, BlockTransactions, BlockchainInfo, CommitInfo, CommitSignature, CommitSummary, HeaderInfo,
-    Whole,
+    PunishedOutput, PunishmentInfo, Whole,
 };
 pub use finality::{BlockProof, CommitParts, Proof, ReceiptPart, ReceiptProof, Verdict};
 pub use network::{NetworkInfo, PeerDetails};

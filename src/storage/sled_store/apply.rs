@@ -4,8 +4,9 @@
 //! it. Keys are put in ascending order: sled takes them three times as fast.
 
 use super::schema::{
-    FORMAT, HeaderRecord, HistoryRecord, META_CHAIN, META_FORMAT, META_TIP, Spender, TipRecord, Trees, TxPlace,
-    damaged, height_key, history_key, lock_key, outpoint_key, read, taken_key, unspent_key, validator_key, value,
+    FORMAT, HeaderRecord, HistoryRecord, META_CHAIN, META_FORMAT, META_TIP, Punished, Spender, TipRecord, Trees,
+    TxPlace, damaged, height_key, history_key, lock_key, outpoint_key, read, taken_key, unspent_key, validator_key,
+    value,
 };
 use super::{SledStore, View, Writer};
 use crate::chain::registry::{Masternode, Registry};
@@ -16,12 +17,12 @@ use crate::ledger::utxo::Utxo;
 use crate::replica::command::CommittedBlock;
 use crate::storage::block_files::BlockLocation;
 use crate::storage::block_record::encode_record;
+use crate::storage::moved::{Moved, moved, sums};
 use crate::storage::store::{LockTotals, StoreError};
-use crate::types::hash::{MasternodeId, Txid};
+use crate::types::hash::MasternodeId;
 use crate::types::id_map::IdSet;
-use crate::types::lock::Lock;
-use crate::types::number::{Amount, Height};
-use crate::types::transaction::{OutPoint, Transaction, TxOut};
+use crate::types::number::Height;
+use crate::types::transaction::{OutPoint, Transaction};
 use sled::Tree;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
 use std::convert::Infallible;
@@ -125,31 +126,6 @@ impl Step<'_> {
         let outputs = outputs.and_then(|sum| sum.checked_sub(changes.spent.len() as u64));
         transactions.zip(outputs).ok_or_else(|| damaged("the counts of transactions and outputs do not add up"))
     }
-
-    /// Each transaction with its name and what it spends, in the block's order.
-    fn transactions(&self) -> impl Iterator<Item = (&Txid, &Transaction, &[TxOut])> {
-        let coinbases = self.txs.len().saturating_sub(self.changes.inputs.len());
-        let inputs = std::iter::repeat_n(&[][..], coinbases).chain(self.changes.inputs.iter().map(Vec::as_slice));
-        self.changes.txids.iter().zip(self.txs).zip(inputs).map(|((txid, tx), spent)| (txid, tx, spent))
-    }
-
-    /// What the block took and gave without a transaction, to punish.
-    fn punishments(&self) -> (Vec<&Output>, Vec<&Output>) {
-        let inputs: IdSet<&OutPoint> = self.txs.iter().flat_map(|tx| &tx.body.inputs).collect();
-        let txids: IdSet<&Txid> = self.changes.txids.iter().collect();
-        let taken = self.changes.spent.iter().filter(|(outpoint, _)| !inputs.contains(outpoint));
-        let given = self.changes.created.iter().filter(|(outpoint, _)| !txids.contains(&outpoint.txid));
-        (taken.collect(), given.collect())
-    }
-
-    /// What the block gave to punish and spent itself: on neither list of its changes.
-    fn given_and_spent(&self) -> Vec<(Txid, TxOut)> {
-        let txids: IdSet<&Txid> = self.changes.txids.iter().collect();
-        let from_state: IdSet<&OutPoint> = self.changes.spent.iter().map(|(outpoint, _)| outpoint).collect();
-        let inputs = self.transactions().flat_map(|(_, tx, spent)| tx.body.inputs.iter().zip(spent));
-        let given = inputs.filter(|(at, _)| !txids.contains(&at.txid) && !from_state.contains(at));
-        given.map(|(outpoint, out)| (outpoint.txid, *out)).collect()
-    }
 }
 
 /// Puts that nobody sees before the block is the tip.
@@ -172,14 +148,18 @@ pub(super) fn for_each_entry(trees: &Trees, step: &Step<'_>, sink: &mut Sink<'_>
     in_order(&trees.utxos, created.iter().map(|(outpoint, utxo)| (outpoint_key(outpoint), value(utxo))), sink)?;
     let unspent = created.iter().map(|(outpoint, utxo)| (unspent_key(&utxo.out.lock, outpoint), Vec::new()));
     in_order(&trees.unspent, unspent, sink)?;
-    let spent = step.transactions().flat_map(|(txid, tx, _)| {
+    let spent = changes.txids.iter().zip(step.txs).flat_map(|(txid, tx)| {
         tx.body.inputs.iter().map(|outpoint| (outpoint_key(outpoint), value(&Spender { txid: *txid, height })))
     });
     in_order(&trees.spent, spent, sink)?;
-    let (taken, given) = step.punishments();
-    let taken_entries = taken.iter().map(|(outpoint, utxo)| (taken_key(height, outpoint), value(&utxo.out)));
-    in_order(&trees.taken, taken_entries, sink)?;
-    history_entries(&trees.history, step, &taken, &given, sink)?;
+    let punished = &changes.punished;
+    in_order(&trees.taken, punished.iter().map(|p| (taken_key(height, &p.taken), value(p))), sink)?;
+    let places = punished.iter().flat_map(|punishment| {
+        let place = value(&Punished { height, taken: punishment.taken });
+        [punishment.taken, punishment.left].map(|outpoint| (outpoint_key(&outpoint), place.clone()))
+    });
+    in_order(&trees.punished, places, sink)?;
+    history_entries(&trees.history, step, sink)?;
     let state = &changes.state;
     if height == Height::ZERO || changes.closed_epoch.is_some() {
         let epoch = changes.closed_epoch.map_or_else(Default::default, |epoch| epoch.next());
@@ -200,43 +180,12 @@ fn in_order<K: AsRef<[u8]> + Ord>(
     entries.into_iter().try_for_each(|(key, value)| sink(tree, key.as_ref(), value))
 }
 
-/// One transaction's part in what a lock gets and gives.
-struct Moved {
-    lock: Lock,
-    txid: Txid,
-    received: Option<Amount>,
-    sent: Option<Amount>,
-}
-
-fn history_entries(
-    history: &Tree,
-    step: &Step<'_>,
-    taken: &[&Output],
-    given: &[&Output],
-    sink: &mut Sink<'_>,
-) -> Result<(), StoreError> {
-    let received =
-        |txid: &Txid, out: &TxOut| Moved { lock: out.lock, txid: *txid, received: Some(out.value), sent: None };
-    let sent = |txid: &Txid, out: &TxOut| Moved { lock: out.lock, txid: *txid, received: None, sent: Some(out.value) };
-    let mut moved: Vec<Moved> = Vec::new();
-    for (txid, tx, spent) in step.transactions() {
-        moved.extend(tx.body.outputs.iter().map(|out| received(txid, out)));
-        moved.extend(spent.iter().map(|out| sent(txid, out)));
-    }
-    moved.extend(taken.iter().map(|(outpoint, utxo)| sent(&outpoint.txid, &utxo.out)));
-    moved.extend(given.iter().map(|(outpoint, utxo)| received(&outpoint.txid, &utxo.out)));
-    if !taken.is_empty() {
-        moved.extend(step.given_and_spent().iter().map(|(txid, out)| received(txid, out)));
-    }
-    moved.sort_unstable_by_key(|moved| (moved.lock, moved.txid));
-    for of_lock in moved.chunk_by(|a, b| a.lock == b.lock) {
-        let totals = totals_after(history, step.height(), of_lock)?;
+fn history_entries(history: &Tree, step: &Step<'_>, sink: &mut Sink<'_>) -> Result<(), StoreError> {
+    for of_lock in moved(step.txs, step.changes).chunk_by(|a, b| a.lock == b.lock) {
+        let LockTotals { balance, outputs } = totals_after(history, step.height(), of_lock)?;
         for of_tx in of_lock.chunk_by(|a, b| a.txid == b.txid) {
-            let sum = |part: fn(&Moved) -> Option<Amount>| Amount::checked_sum(of_tx.iter().filter_map(part));
-            let sums = sum(|moved| moved.received).zip(sum(|moved| moved.sent));
-            let (received, sent) = sums.ok_or_else(|| damaged("the amounts of a transaction do not add up"))?;
-            let LockTotals { balance, outputs } = totals;
-            let record = HistoryRecord { received, sent, balance, outputs };
+            let (received, sent) = sums(of_tx).ok_or_else(|| damaged("the amounts of a transaction do not add up"))?;
+            let record = HistoryRecord { received, sent, balance, outputs, is_punishment: of_tx[0].is_punishment };
             sink(history, &history_key(&of_lock[0].lock, step.height(), &of_tx[0].txid), value(&record))?;
         }
     }
@@ -246,10 +195,8 @@ fn history_entries(
 /// What a lock has after the block, from what it had before and what moved.
 fn totals_after(history: &Tree, height: Height, moved: &[Moved]) -> Result<LockTotals, StoreError> {
     let before = last_totals(history, &lock_key(&moved[0].lock), height)?;
-    let sum = |part: fn(&Moved) -> Option<Amount>| Amount::checked_sum(moved.iter().filter_map(part));
-    let received = sum(|moved| moved.received).and_then(|sum| before.balance.checked_add(sum));
-    let balance = received.zip(sum(|moved| moved.sent)).and_then(|(all, sent)| all.checked_sub(sent));
-    let created = moved.iter().filter(|moved| moved.received.is_some()).count() as u64;
+    let balance = sums(moved).and_then(|(received, sent)| before.balance.checked_add(received)?.checked_sub(sent));
+    let created = moved.iter().filter(|moved| moved.is_received).count() as u64;
     let outputs = before.outputs.checked_add(created).and_then(|all| all.checked_sub(moved.len() as u64 - created));
     let totals = balance.zip(outputs).map(|(balance, outputs)| LockTotals { balance, outputs });
     totals.ok_or_else(|| damaged("the balance of an address falls below zero"))

@@ -99,6 +99,7 @@ fn start(trees: &Trees, chain: &Chain, genesis: &StoredBlock) -> Result<View, St
         inputs: Vec::new(),
         fees: Amount::ZERO,
         slashed: Amount::ZERO,
+        punished: Vec::new(),
         state,
         closed_epoch: None,
     };

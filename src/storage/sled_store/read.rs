@@ -3,10 +3,11 @@
 use super::apply::last_totals;
 use super::check::validator_set;
 use super::schema::{
-    HISTORY_BYTES, HeaderRecord, HistoryRecord, LOCK_BYTES, Spender, TxPlace, UNSPENT_BYTES, damaged, height_key,
-    history_key, lock_key, outpoint_key, read, read_history_key, read_outpoint, unspent_key,
+    HISTORY_BYTES, HeaderRecord, HistoryRecord, LOCK_BYTES, Punished, Spender, TxPlace, UNSPENT_BYTES, damaged,
+    height_key, history_key, lock_key, outpoint_key, read, read_history_key, read_outpoint, taken_key, unspent_key,
 };
 use super::{SledStore, View};
+use crate::ledger::execute::Punishment;
 use crate::ledger::utxo::{StateRead, Utxo};
 use crate::limits::MAX_PAGE;
 use crate::replica::Store;
@@ -163,6 +164,24 @@ impl Archive for SledStore {
         Ok(spender.map(|Spender { txid, height }| (txid, height)))
     }
 
+    fn taken(&self, height: Height) -> Result<Vec<Punishment>, StoreError> {
+        if height > self.view().state.height() {
+            return Ok(Vec::new());
+        }
+        let taken = self.trees.taken.scan_prefix(height_key(height)).values();
+        taken.map(|bytes| read("taken", &bytes?)).collect()
+    }
+
+    fn punishment_of(&self, outpoint: &OutPoint) -> Result<Option<(Height, Punishment)>, StoreError> {
+        let place: Option<Punished> = lookup(&self.trees.punished, "punished", &outpoint_key(outpoint))?;
+        let Some(Punished { height, taken }) = place.filter(|place| place.height <= self.view().state.height()) else {
+            return Ok(None);
+        };
+        let punishment = lookup(&self.trees.taken, "taken", &taken_key(height, &taken))?;
+        let punishment = punishment.ok_or_else(|| damaged(format!("the punishment that took {taken} is missing")))?;
+        Ok(Some((height, punishment)))
+    }
+
     fn lock_totals(&self, lock: &Lock) -> Result<LockTotals, StoreError> {
         last_totals(&self.trees.history, &lock_key(lock), self.view().state.height().next())
     }
@@ -207,8 +226,8 @@ impl Archive for SledStore {
         for entry in self.trees.history.range(&lock_key(lock)[..]..&end[..]).rev().take(limit.min(MAX_PAGE)) {
             let (key, bytes) = entry?;
             let (height, txid) = read_history_key(&key).ok_or_else(|| damaged("a key of history is none"))?;
-            let HistoryRecord { received, sent, .. } = read("history", &bytes)?;
-            page.push(HistoryEntry { height, txid, received, sent });
+            let HistoryRecord { received, sent, is_punishment, .. } = read("history", &bytes)?;
+            page.push(HistoryEntry { height, txid, received, sent, is_punishment });
         }
         Ok(page)
     }

@@ -17,7 +17,7 @@ use bincode::{Decode, Encode};
 use sled::{Db, Tree};
 
 /// Version of all this.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Memory that decoding one value may take: every value is a few kilobytes at most.
 const VALUE_MEMORY: usize = 65_536;
@@ -39,8 +39,10 @@ pub(super) struct Trees {
     pub(super) unspent: Tree,
     /// outpoint -> [`Spender`]
     pub(super) spent: Tree,
-    /// height, outpoint -> `TxOut`: what a block took without a transaction, to punish
+    /// height, outpoint -> `Punishment`: what a block took without a transaction, and what it left
     pub(super) taken: Tree,
+    /// outpoint -> [`Punished`]: taken or left by a punishment
+    pub(super) punished: Tree,
     /// lock, height, txid -> [`HistoryRecord`]
     pub(super) history: Tree,
     /// masternode id -> `Masternode`
@@ -60,13 +62,14 @@ impl Trees {
             unspent: db.open_tree("unspent")?,
             spent: db.open_tree("spent")?,
             taken: db.open_tree("taken")?,
+            punished: db.open_tree("punished")?,
             history: db.open_tree("history")?,
             masternodes: db.open_tree("masternodes")?,
             validators: db.open_tree("validators")?,
         })
     }
 
-    pub(super) fn all(&self) -> [&Tree; 11] {
+    pub(super) fn all(&self) -> [&Tree; 12] {
         [
             &self.meta,
             &self.headers,
@@ -76,6 +79,7 @@ impl Trees {
             &self.unspent,
             &self.spent,
             &self.taken,
+            &self.punished,
             &self.history,
             &self.masternodes,
             &self.validators,
@@ -137,6 +141,14 @@ pub(super) struct HistoryRecord {
     pub(super) sent: Amount,
     pub(super) balance: Amount,
     pub(super) outputs: u64,
+    pub(super) is_punishment: bool,
+}
+
+/// Where a punishment stands in `taken`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub(super) struct Punished {
+    pub(super) height: Height,
+    pub(super) taken: OutPoint,
 }
 
 pub(super) const OUTPOINT_BYTES: usize = 36;

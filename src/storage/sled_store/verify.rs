@@ -4,7 +4,7 @@
 use super::apply::{Step, for_each_entry};
 use super::check::{read_txid, tip_place};
 use super::schema::{
-    HeaderRecord, LOCK_BYTES, Spender, TxPlace, damaged, outpoint_key, read, read_history_key, read_outpoint,
+    HeaderRecord, LOCK_BYTES, Punished, Spender, TxPlace, damaged, outpoint_key, read, read_history_key, read_outpoint,
     unspent_key,
 };
 use super::{SledStore, View};
@@ -173,6 +173,7 @@ impl IndexCheck {
         self.count(&trees.tx_index, &places)?;
         self.count(&trees.spent, &|_, bytes| Ok(read::<Spender>("spent", bytes)?.height <= tip))?;
         self.count(&trees.taken, &|key, _| Ok(Height::new(number(key).ok_or_else(|| bad_key("taken"))?) <= tip))?;
+        self.count(&trees.punished, &|_, bytes| Ok(read::<Punished>("punished", bytes)?.height <= tip))?;
         self.count(&trees.history, &|key, _| Ok(read_history_key(key).ok_or_else(|| bad_key("history"))?.0 <= tip))?;
         self.count(&trees.validators, &|key, _| {
             Ok(Epoch::new(number(key).ok_or_else(|| bad_key("validators"))?) <= epoch)
@@ -223,6 +224,7 @@ impl SledStore {
             ("unspent", &trees.unspent),
             ("spent", &trees.spent),
             ("taken", &trees.taken),
+            ("punished", &trees.punished),
             ("history", &trees.history),
             ("masternodes", &trees.masternodes),
             ("validators", &trees.validators),

@@ -45,10 +45,11 @@ fn outputs(transactions: &[(Height, u32, Transaction)]) -> BTreeMap<OutPoint, Tx
 fn histories(scene: &Scene) -> BTreeMap<Lock, Vec<HistoryEntry>> {
     let all = transactions(scene);
     let outputs = outputs(&all);
-    let mut moves: BTreeMap<(Lock, Height, Txid), (u64, u64)> = BTreeMap::new();
+    let mut moves: BTreeMap<(Lock, Height, Txid), (u64, u64, bool)> = BTreeMap::new();
+    let is_tx: BTreeSet<(Height, Txid)> = all.iter().map(|(height, _, tx)| (*height, tx.body.txid())).collect();
     let mut add = |lock: Lock, height: Height, txid: Txid, received: u64, sent: u64| {
         let entry = moves.entry((lock, height, txid)).or_default();
-        *entry = (entry.0 + received, entry.1 + sent);
+        *entry = (entry.0 + received, entry.1 + sent, !is_tx.contains(&(height, txid)));
     };
     for (height, _, tx) in &all {
         let txid = tx.body.txid();
@@ -70,9 +71,9 @@ fn histories(scene: &Scene) -> BTreeMap<Lock, Vec<HistoryEntry>> {
         }
     }
     let mut histories: BTreeMap<Lock, Vec<HistoryEntry>> = BTreeMap::new();
-    for ((lock, height, txid), (received, sent)) in moves.into_iter().rev() {
+    for ((lock, height, txid), (received, sent, is_punishment)) in moves.into_iter().rev() {
         let (received, sent) = (Amount::new(received), Amount::new(sent));
-        histories.entry(lock).or_default().push(HistoryEntry { height, txid, received, sent });
+        histories.entry(lock).or_default().push(HistoryEntry { height, txid, received, sent, is_punishment });
     }
     histories
 }
@@ -183,4 +184,43 @@ fn blocks_are_applied_in_order_and_once() {
     assert!(matches!(store.apply(&other.blocks[2..]), Err(StoreError::OutOfOrder { .. })), "of another history");
     assert_eq!(store.apply(&scene.blocks).unwrap(), Height::new(4), "two of them are there already");
     scene.check_store(&store);
+}
+
+#[test]
+fn a_punishment_is_told_by_its_block_and_by_both_its_outputs_and_histories_add_up() {
+    let (scene, store, root) = full(37, 9);
+    let punishing: Vec<usize> = (1..=9).filter(|at| !scene.blocks[at - 1].block.evidence.is_empty()).collect();
+    assert_eq!(punishing, [4]);
+    let check = |store: &SledStore| {
+        for height in 0..=9 {
+            let taken = store.taken(Height::new(height)).unwrap();
+            assert_eq!(taken.len(), usize::from(height == 4), "height {height}");
+        }
+        assert_eq!(store.taken(Height::new(10)).unwrap(), []);
+        let punishment = store.taken(Height::new(4)).unwrap()[0];
+        // What the chain had before and after, worked out by the ledger's test store.
+        let (before, after) = (&scene.utxos[3], &scene.utxos[4]);
+        assert_eq!(before[&punishment.taken].out, punishment.before);
+        assert!(!after.contains_key(&punishment.taken));
+        assert_eq!(after[&punishment.left].out, punishment.after);
+        assert!(punishment.after.value < punishment.before.value && punishment.after.lock == punishment.before.lock);
+        for outpoint in [punishment.taken, punishment.left] {
+            assert_eq!(store.punishment_of(&outpoint).unwrap(), Some((Height::new(4), punishment)));
+        }
+        let others = scene.utxos[9].keys().filter(|outpoint| **outpoint != punishment.left);
+        others.for_each(|outpoint| assert_eq!(store.punishment_of(outpoint).unwrap(), None));
+        let history = store.history_of(&punishment.before.lock, None, 1_000).unwrap();
+        let of_punishment: Vec<&HistoryEntry> = history.iter().filter(|entry| entry.is_punishment).collect();
+        assert_eq!(of_punishment.len(), 2, "one side each");
+        let total = |part: fn(&HistoryEntry) -> Amount| history.iter().map(|entry| part(entry).get()).sum::<u64>();
+        let balance = store.lock_totals(&punishment.before.lock).unwrap().balance.get();
+        assert_eq!(total(|entry| entry.received) - total(|entry| entry.sent), balance);
+    };
+    check(&store);
+    drop(store);
+    // Read back from disk, and from an index that was made anew from the blocks.
+    let reopen = || SledStore::open(Arc::new(DiskFiles::new(root.path())), scene.options(), &mut |_| {}).unwrap();
+    check(&reopen());
+    std::fs::remove_dir_all(root.path().join("db")).unwrap();
+    check(&reopen());
 }

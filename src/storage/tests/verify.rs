@@ -79,7 +79,18 @@ fn an_index_that_lags_is_no_damage() {
 fn every_entry_of_the_index_counts() {
     let scene = Scene::random(73, 6);
     let root = filled(&scene);
-    let trees = ["headers", "block_by_hash", "tx_index", "utxos", "unspent", "spent", "taken", "history", "validators"];
+    let trees = [
+        "headers",
+        "block_by_hash",
+        "tx_index",
+        "utxos",
+        "unspent",
+        "spent",
+        "taken",
+        "punished",
+        "history",
+        "validators",
+    ];
     for tree in trees {
         for change in ["missing", "another", "one more"] {
             if (tree, change) == ("unspent", "one more") {
