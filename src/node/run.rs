@@ -9,22 +9,23 @@ use super::input::{Held, Inbox, NodeInput};
 use super::lanes::Lane;
 use super::verify::{FaultSink, VerifyStage, VerifyThreads};
 use super::view::View;
-use super::votes::{self, LostVotesWord, OpenedVotes};
+use super::votes::{self, LostVotesWord, OpenedVotes, VotesError, VotesOptions};
 use super::{clock, lanes};
 use crate::chain::spec::Chain;
+use crate::ledger::state::ChainState;
 use crate::ledger::verify::Verifier;
 use crate::ledger::{PoolLimits, VerifiedTx};
 use crate::network::{CloseReason, Event as NetworkEvent, Handle as NetworkHandle, Network, NetworkError, Settings};
 use crate::replica::{Input, Message, OpenError, PeerId, Recovery, Replica, ReplicaConfig};
-use crate::signer::{Refusal, Signer, SignerError};
+use crate::signer::Signer;
 use crate::storage::files::DiskFiles;
 use crate::storage::mempool_file;
 use crate::storage::recovery::{self, DataDirectory, DirectoryError};
 use crate::storage::sled_store::{SledStore, StoreOptions};
 use crate::storage::store::{Archive, StoreError};
-use crate::storage::write_ahead::WriteError;
+use crate::storage::write_ahead::{WriteAhead, WriteError};
 use crate::types::keys::SecretKey;
-use crate::types::number::{Epoch, Height};
+use crate::types::number::Height;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,28 +73,8 @@ pub enum StartError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// `votes.log`.
-    #[error("votes.log: {0}")]
-    Signer(#[from] SignerError),
-    /// The signer does not begin.
     #[error(transparent)]
-    Refused(Refusal),
-    /// The operators' word on lost votes makes no sense here.
-    #[error(
-        "--accept-lost-votes={height}:{epoch} is not possible: block {tip} is committed in epoch {current}, so blocks can be \
-         signed from height {next} on, payments from epoch {current} on"
-    )]
-    LostVotesWord {
-        /// Height given.
-        height: Height,
-        /// Epoch given.
-        epoch: Epoch,
-        /// Height of the tip.
-        tip: Height,
-        /// Height after it.
-        next: Height,
-        /// Its epoch.
-        current: Epoch,
-    },
+    Votes(#[from] VotesError),
     /// What is on disk contradicts itself.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -139,7 +120,7 @@ impl Node {
         let directory = open_directory(&options, &files, &verifier)?;
         let DataDirectory { store, mut log, state, records, votes, lock } = directory;
         let view = Arc::new(View::new(state.clone()));
-        let OpenedVotes { signer, bft, guard } = votes::open(&options, &files, &state, votes, &mut log)?;
+        let OpenedVotes { signer, bft, guard } = open_votes(&options, &files, &state, votes, &mut log)?;
         let (prover, signing) = (signer.as_ref().map(Signer::link_prover), guard.state());
         let key = signer.as_ref().map(Signer::public_key);
         let config = ReplicaConfig {
@@ -257,6 +238,17 @@ fn open_directory(
         }
         opened => opened,
     }
+}
+
+fn open_votes(
+    options: &NodeOptions,
+    files: &DiskFiles,
+    state: &ChainState,
+    votes: Option<Vec<u8>>,
+    log: &mut WriteAhead,
+) -> Result<OpenedVotes, VotesError> {
+    let (key, word) = (options.masternode_key.clone(), options.accept_lost_votes);
+    votes::open(&VotesOptions { chain: &options.chain, key, word }, files, state, votes, log)
 }
 
 /// A peer that proves itself faulty is cut off.

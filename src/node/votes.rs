@@ -3,11 +3,12 @@
 //! that later starts need no word.
 
 use super::clock;
-use super::run::{NodeOptions, StartError};
 use super::signing::{Signing, SigningState};
 use crate::chain::spec::Chain;
 use crate::ledger::state::ChainState;
-use crate::signer::{BftRecovered, Floor, LogContents, LostVotes, Recovered, Signer, SignerError, surviving_reach};
+use crate::signer::{
+    BftRecovered, Floor, LogContents, LostVotes, Recovered, Refusal, Signer, SignerError, surviving_reach,
+};
 use crate::storage::files::{DiskFiles, Files};
 use crate::storage::recovery::put_away;
 use crate::storage::votes_file::{VOTES_FILE, VotesFile};
@@ -42,6 +43,47 @@ impl FromStr for LostVotesWord {
     }
 }
 
+/// Why a node cannot sign, or not as it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum VotesError {
+    /// `votes.log` cannot be used.
+    #[error("votes.log: {0}")]
+    Signer(#[from] SignerError),
+    /// It cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The signer does not begin.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The operators' word on lost votes makes no sense here.
+    #[error(
+        "--accept-lost-votes={height}:{epoch} is not possible: block {tip} is committed, so blocks can be signed from height \
+         {next} on, payments from epoch {current} on"
+    )]
+    Word {
+        /// Height given.
+        height: Height,
+        /// Epoch given.
+        epoch: Epoch,
+        /// Height of the tip.
+        tip: Height,
+        /// Height after it.
+        next: Height,
+        /// Its epoch.
+        current: Epoch,
+    },
+}
+
+/// Whose `votes.log` it is, and what its owner said.
+pub struct VotesOptions<'a> {
+    /// The chain.
+    pub chain: &'a Chain,
+    /// The consensus key; `None` for an observer.
+    pub key: Option<SecretKey>,
+    /// What to do if the log is missing or damaged.
+    pub word: Option<LostVotesWord>,
+}
+
 /// What of `votes.log` the node goes on with.
 pub struct OpenedVotes {
     /// The signer; `None` for a node without a key.
@@ -55,19 +97,19 @@ pub struct OpenedVotes {
 /// Opens the signer, in the order of calls that its module demands; everything in `votes.log` is synced then.
 ///
 /// # Errors
-/// [`StartError`]; nothing was signed.
+/// [`VotesError`]; nothing was signed.
 pub fn open(
-    options: &NodeOptions,
-    files: &Arc<DiskFiles>,
+    options: &VotesOptions<'_>,
+    files: &dyn Files,
     state: &ChainState,
     votes: Option<Vec<u8>>,
     log: &mut WriteAhead,
-) -> Result<OpenedVotes, StartError> {
-    let Some(secret) = options.masternode_key.clone() else {
+) -> Result<OpenedVotes, VotesError> {
+    let Some(secret) = options.key.clone() else {
         return Ok(OpenedVotes { signer: None, bft: None, guard: Guard::new(Signing::NoKey, None) });
     };
-    let (key, word) = (secret.public_key(), options.accept_lost_votes);
-    let (mut signer, recovered, reach) = open_or_put_away(options, &**files, secret, votes)?;
+    let (key, word) = (secret.public_key(), options.word);
+    let (mut signer, recovered, reach) = open_or_put_away(options, files, secret, votes)?;
     if let Some(rewrite) = &recovered.rewrite {
         log.replace_votes(rewrite.bytes.clone());
     }
@@ -83,13 +125,13 @@ pub fn open(
         Guard::new(Signing::From(recovered.floor.0, recovered.floor.1), None)
     } else if let Some(LostVotesWord::From(height, epoch)) = word {
         let floor = check_word(options, state, (height, epoch), reach)?;
-        let rewritten = signer.accept_lost_votes(floor.0, floor.1).map_err(StartError::Refused)?;
+        let rewritten = signer.accept_lost_votes(floor.0, floor.1)?;
         log.replace_votes(rewritten.bytes);
         log.sync()?;
         signer.flushed(rewritten.seq);
         Guard::new(Signing::From(floor.0, floor.1), None)
     } else {
-        Guard::of_lost(&options.chain, key, (word.is_some(), reach), state)
+        Guard::of_lost(options.chain, key, (word.is_some(), reach), state)
     };
     match guard.state().get() {
         Signing::From(height, epoch) if (height, epoch) == (Height::ZERO, Epoch::ZERO) => {}
@@ -101,11 +143,11 @@ pub fn open(
 
 /// A damaged log counts as a lost one once its owner has said so; what can be read of it still says how far it went.
 fn open_or_put_away(
-    options: &NodeOptions,
+    options: &VotesOptions<'_>,
     files: &dyn Files,
     secret: SecretKey,
     votes: Option<Vec<u8>>,
-) -> Result<(Signer, Recovered, (Height, Epoch)), StartError> {
+) -> Result<(Signer, Recovered, (Height, Epoch)), VotesError> {
     let chain = options.chain.id();
     // That the chain here does not know the key proves nothing: it may be behind.
     let missing = LogContents::Missing { fresh: false };
@@ -113,29 +155,29 @@ fn open_or_put_away(
         let (signer, recovered) = Signer::open(chain, secret, missing)?;
         return Ok((signer, recovered, (Height::ZERO, Epoch::ZERO)));
     };
-    let reach = options.accept_lost_votes.map(|_| surviving_reach(&bytes)).unwrap_or_default();
+    let reach = options.word.map(|_| surviving_reach(&bytes)).unwrap_or_default();
     match Signer::open(chain, secret.clone(), LogContents::Bytes(bytes)) {
-        Err(error @ SignerError::Damaged { .. }) if options.accept_lost_votes.is_some() => {
+        Err(error @ SignerError::Damaged { .. }) if options.word.is_some() => {
             let away = put_away(files, VOTES_FILE).map_err(WriteError::from)?.unwrap_or_default();
             warn!(%error, away, "put the damaged votes.log away");
             let (signer, recovered) = Signer::open(chain, secret, missing)?;
             Ok((signer, recovered, reach))
         }
-        opened => opened.map(|(signer, recovered)| (signer, recovered, reach)).map_err(StartError::from),
+        opened => opened.map(|(signer, recovered)| (signer, recovered, reach)).map_err(VotesError::from),
     }
 }
 
 /// What operators agreed on lies behind what is decided, and behind what is known to be signed.
 fn check_word(
-    options: &NodeOptions,
+    options: &VotesOptions<'_>,
     state: &ChainState,
     (height, epoch): Floor,
     reach: (Height, Epoch),
-) -> Result<Floor, StartError> {
-    let current = state.child_epoch(&options.chain);
+) -> Result<Floor, VotesError> {
+    let current = state.child_epoch(options.chain);
     let (tip, next) = (state.height(), state.child_height());
     if height < next || epoch < current {
-        return Err(StartError::LostVotesWord { height, epoch, tip, next, current });
+        return Err(VotesError::Word { height, epoch, tip, next, current });
     }
     // A log that is damaged still says what was signed for certain.
     let is_known = reach != (Height::ZERO, Epoch::ZERO);
@@ -217,8 +259,8 @@ impl Lost {
 /// masternode's key without the file counts as one that lost it.
 ///
 /// # Errors
-/// [`StartError`]; a file that is there is not touched.
-pub fn fresh_votes_log(folder: &std::path::Path, chain: ChainId, key: SecretKey) -> Result<(), StartError> {
+/// [`VotesError`]; a file that is there is not touched.
+pub fn fresh_votes_log(folder: &std::path::Path, chain: ChainId, key: SecretKey) -> Result<(), VotesError> {
     let (mut file, found) = VotesFile::open(Arc::new(DiskFiles::new(folder))).map_err(WriteError::from)?;
     if found.is_some() {
         return Ok(());
@@ -229,4 +271,45 @@ pub fn fresh_votes_log(folder: &std::path::Path, chain: ChainId, key: SecretKey)
         file.sync().map_err(WriteError::from)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::testing::World;
+
+    #[test]
+    fn the_operators_word_is_read_or_explained() {
+        assert_eq!("when-safe".parse(), Ok(LostVotesWord::WhenSafe));
+        assert_eq!("1234:51".parse(), Ok(LostVotesWord::From(Height::new(1_234), Epoch::new(51))));
+        for bad in ["", "soon", "12", "12:", ":3", "-1:3", "1:2:3", "99999999999999999999:1"] {
+            assert!(bad.parse::<LostVotesWord>().unwrap_err().contains("HEIGHT:EPOCH"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_masternode_that_lost_its_log_waits_for_its_owners_word_and_a_key_of_nobody_does_not() {
+        let world = World::default();
+        let registered = world.state.registry.iter().next().unwrap().consensus_key;
+        let nobody = PublicKey([9; 32]);
+        let after = |key, is_accepted| {
+            let mut guard =
+                Guard::of_lost(&world.chain, key, (is_accepted, (Height::new(3), Epoch::ZERO)), &world.state);
+            let before = guard.state().get();
+            let mut state = world.state.clone();
+            assert_eq!(guard.floor_behind(&state), None, "genesis is too old to say anything");
+            // A block of the day after tomorrow.
+            state.header.slot = world.chain.slot_at(clock::now().plus(172_800_000));
+            guard.heard((Height::new(8), Epoch::ZERO));
+            (before, guard.floor_behind(&state))
+        };
+        let floor = Some((Height::new(9), world.state.child_epoch(&world.chain).next()));
+        let (before, found) = after(registered, false);
+        assert_eq!((before, found), (Signing::VotesLost, None));
+        for (key, is_accepted) in [(registered, true), (nobody, false)] {
+            let (before, found) = after(key, is_accepted);
+            assert!(matches!(before, Signing::Accepting(_)), "{before}");
+            assert_eq!(found, floor, "behind what was heard of the key");
+        }
+    }
 }

@@ -65,7 +65,8 @@ pub enum DirectoryError {
     },
     /// Blocks between the store's tip and the journal are missing.
     #[error(
-        "block {expected} is neither in blocks/ nor in journal/, which go on with block {found}: restore blocks/, or run `timed db verify --repair --from-peers`"
+        "block {expected} is neither in blocks/ nor in journal/, which go on with block {found}: restore blocks/, or run \
+         `timed db verify --repair --from-peers`"
     )]
     BlocksLost {
         /// The block after the last one that is there.

@@ -65,7 +65,8 @@ pub enum StoreError {
     },
     /// A block of the files that its chain does not have.
     #[error(
-        "block {height} in blocks/ cannot be applied: {reason}; `timed db verify --repair` says what is damaged and repairs what has a second copy"
+        "block {height} in blocks/ cannot be applied: {reason}; `timed db verify --repair` says what is damaged and repairs \
+         what has a second copy"
     )]
     BadBlock {
         /// Its height.

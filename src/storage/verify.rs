@@ -163,7 +163,8 @@ impl Directory {
         walk.problems.extend(problems);
         let end = walk.go(&untouched, &self.options, progress)?;
         let journal = JournalFiles::open(untouched.clone(), &self.options.chain, self.options.journal_segment_bytes);
-        let journal = self.judge_journal(&mut walk, journal, (end.is_none(), synced))?;
+        let is_whole = end.is_none() && walk.is_whole(indexed, &untouched);
+        let journal = self.judge_journal(&mut walk, journal, (is_whole, synced))?;
         walk.judge_end(end, indexed, journal.as_deref(), &untouched);
         let votes = self.judge_votes(&mut walk)?;
         let mut findings = walk.findings();

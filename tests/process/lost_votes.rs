@@ -108,6 +108,7 @@ fn operators_who_lost_too_many_logs_agree_on_a_height_and_an_epoch() {
     let mut cluster = Cluster::running(4, 30_880, 1_000);
     let mut payer = Payer::new(&cluster);
     pay(&cluster, &mut payer, 0);
+    (0..4).for_each(|node| cluster.wait_height(node, 3));
     (0..4).for_each(|node| cluster.kill(node));
     for node in [2, 3] {
         std::fs::remove_file(cluster.folder(node).join("votes.log")).unwrap();

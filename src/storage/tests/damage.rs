@@ -21,8 +21,14 @@ fn open(scene: &Scene, root: &Path) -> Result<DataDirectory, DirectoryError> {
 
 /// A data directory with the whole scene in it, flushed after every second block.
 pub(super) fn filled(scene: &Scene) -> tempfile::TempDir {
+    filled_with(scene, scene.options())
+}
+
+/// The same with other options.
+pub(super) fn filled_with(scene: &Scene, options: StoreOptions) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    let mut directory = open(scene, root.path()).unwrap();
+    let files = Arc::new(DiskFiles::new(root.path()));
+    let mut directory = recovery::open(files, options, &mut |_| {}).unwrap();
     for (block, height) in scene.blocks.iter().zip(1..) {
         scene.records(height).iter().for_each(|record| directory.log.append(record).unwrap());
         directory.log.sync().unwrap();

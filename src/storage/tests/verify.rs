@@ -1,11 +1,12 @@
 //! The long check names every part that is damaged, says what helps, and a repair does.
 
-use super::damage::{clone_of, filled};
+use super::damage::{clone_of, filled, filled_with};
 use super::scene::Scene;
 use crate::storage::block_record::StoredBlock;
 use crate::storage::files::{DiskFiles, Files};
 use crate::storage::recovery;
 use crate::storage::replay::Replay;
+use crate::storage::sled_store::StoreOptions;
 use crate::storage::store::{Archive as _, StoreError};
 use crate::storage::verify::{Directory, Findings, Part, Remedy};
 use crate::types::number::{Amount, Height};
@@ -179,6 +180,20 @@ fn a_damaged_block_that_nothing_else_has_is_left_to_a_backup_or_to_peers() {
 }
 
 #[test]
+fn damage_in_the_only_file_of_blocks_is_not_taken_for_a_torn_end_nor_for_damage_of_the_journal() {
+    let scene = Scene::random(79, 8);
+    let options = || StoreOptions { block_file_bytes: u64::MAX, ..scene.options() };
+    let root = filled_with(&scene, options());
+    let (file, offset) = place(&scene, root.path(), 2);
+    flip(&file, offset + 60);
+    let directory = Directory::lock(Arc::new(DiskFiles::new(root.path())), options(), None).unwrap();
+    let findings = directory.verify(&mut |_| {}).unwrap();
+    let found: Vec<_> = findings.problems.iter().map(|problem| (problem.part, problem.remedy)).collect();
+    assert_eq!(found, [(Part::Blocks, Remedy::Peers)], "{:?}", findings.problems);
+    assert!(findings.problems[0].what.contains("block 2"), "{:?}", findings.problems);
+}
+
+#[test]
 fn a_damaged_journal_is_named_and_left_as_it_is() {
     let scene = Scene::random(76, 7);
     let root = filled(&scene);
@@ -194,12 +209,6 @@ fn a_damaged_journal_is_named_and_left_as_it_is() {
     let findings = verify(&scene, root.path());
     let found: Vec<_> = findings.problems.iter().map(|problem| (problem.part, problem.remedy)).collect();
     assert_eq!(found, [(Part::Journal, Remedy::Peers)], "{:?}", findings.problems);
-    std::fs::remove_file(&first).unwrap();
-    if names.len() > 1 {
-        let findings = verify(&scene, root.path());
-        assert_eq!(findings.problems[0].part, Part::Journal, "{:?}", findings.problems);
-    }
-    std::fs::write(&first, &before[&format!("journal/{}", names[0])]).unwrap();
     assert_eq!(contents(root.path()), before);
 }
 

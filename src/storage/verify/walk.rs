@@ -107,6 +107,12 @@ impl Walk {
         Ok(())
     }
 
+    /// Whether the blocks end where a block does, and no earlier than the index: `indexed` is its tip.
+    pub(super) fn is_whole(&self, indexed: Option<Height>, files: &Untouched) -> bool {
+        let is_cut = files.cuts().iter().any(|cut| cut.file.starts_with(BLOCKS_DIRECTORY));
+        !is_cut && indexed.is_none_or(|indexed| indexed <= self.replay.state().height())
+    }
+
     /// What the end of the blocks means: `end` is what stopped the way, `indexed` the tip of the index.
     pub(super) fn judge_end(
         &mut self,
