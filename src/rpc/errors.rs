@@ -1,7 +1,10 @@
 //! Why a call fails, as its caller is told: a code, a text that says what to do, and `data.reason`, which programs can
 //! rely on.
 //!
-//! Codes below -32000 are those of JSON-RPC 2.0, small negative ones mean what they mean in Bitcoin Core.
+//! Here are the failures and their texts, in `codes` their numbers and reasons, in `details` the other fields of `data`.
+
+mod codes;
+mod details;
 
 use crate::ledger::Rejection;
 use crate::ledger::rules::TxError;
@@ -11,9 +14,7 @@ use crate::types::address::AddressError;
 use crate::types::codec::CodecError;
 use crate::types::hash::Txid;
 use crate::types::number::Height;
-use crate::types::transaction::OutPoint;
 use jsonrpsee::types::ErrorObjectOwned;
-use serde_json::{Map, Value, json};
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -199,109 +200,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The code of the error.
-    pub fn code(&self) -> i32 {
-        match self {
-            Self::Parse => -32700,
-            Self::InvalidRequest { .. } => -32600,
-            Self::UnknownMethod { .. } | Self::NeedsWebSocket { .. } => -32601,
-            Self::BadParameters
-            | Self::UnknownParameter { .. }
-            | Self::ExtraParameter { .. }
-            | Self::MissingParameter { .. } => -32602,
-            Self::Internal(_) => -32603,
-            Self::WrongType { .. } => -3,
-            Self::Unknown { .. } | Self::BadAddress { .. } => -5,
-            Self::OutOfRange { .. } | Self::BadCursor | Self::Gone { .. } => -8,
-            Self::CannotDecode { .. } => -22,
-            Self::Rejected(
-                Rejection::Conflict { .. } | Rejection::NoSuchOutput { .. } | Rejection::MissingInput { .. },
-            ) => -25,
-            Self::Invalid(_) | Self::Rejected(_) => -26,
-            Self::AlreadyArchived { .. } => -27,
-            Self::Syncing | Self::Stopping => -28,
-            Self::Timeout { .. } | Self::Lagged { .. } => -32001,
-            Self::NotPermitted { .. } => -32003,
-            Self::RateLimited { .. } => -32005,
-            Self::TooManySubscriptions { .. } => -32006,
-            Self::RequestTooLarge { .. } => -32007,
-            Self::ResponseTooLarge { .. } => -32008,
-            Self::BatchTooLarge { .. } => -32010,
-        }
-    }
-
-    /// `data.reason`: stays the same in later versions.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Parse => "parse_error",
-            Self::InvalidRequest { .. } => "invalid_request",
-            Self::UnknownMethod { .. } => "unknown_method",
-            Self::NeedsWebSocket { .. } => "needs_websocket",
-            Self::BadParameters => "bad_parameters",
-            Self::UnknownParameter { .. } => "unknown_parameter",
-            Self::ExtraParameter { .. } => "extra_parameter",
-            Self::MissingParameter { .. } => "missing_parameter",
-            Self::WrongType { .. } => "wrong_type",
-            Self::OutOfRange { .. } => "out_of_range",
-            Self::BadCursor => "bad_cursor",
-            Self::Gone { .. } => "gone",
-            Self::Unknown { what: "block", .. } => "unknown_block",
-            Self::Unknown { what: "transaction", .. } => "unknown_transaction",
-            Self::Unknown { .. } => "unknown",
-            Self::BadAddress { .. } => "bad_address",
-            Self::CannotDecode { .. } => "cannot_decode",
-            Self::Invalid(error) => error.reason(),
-            Self::Rejected(rejection) => rejection.reason(),
-            Self::AlreadyArchived { .. } => "already_archived",
-            Self::Syncing => "syncing",
-            Self::Stopping => "stopping",
-            Self::Timeout { .. } => "timeout",
-            Self::Lagged { .. } => "lagged",
-            Self::NotPermitted { .. } => "not_permitted",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::TooManySubscriptions { .. } => "too_many_subscriptions",
-            Self::RequestTooLarge { .. } => "request_too_large",
-            Self::ResponseTooLarge { .. } => "response_too_large",
-            Self::BatchTooLarge { .. } => "batch_too_large",
-            Self::Internal(_) => "internal",
-        }
-    }
-
-    /// The fields of the error that a program may want.
-    fn details(&self) -> Value {
-        match self {
-            Self::UnknownMethod { name, nearest } => json!({ "method": name, "nearest": nearest }),
-            Self::NeedsWebSocket { method } => json!({ "method": method }),
-            Self::UnknownParameter { name, .. } => json!({ "parameter": name }),
-            Self::ExtraParameter { most, given, .. } => json!({ "most": most, "given": given }),
-            Self::MissingParameter { name, .. } => json!({ "parameter": name }),
-            Self::WrongType { name, expected } => json!({ "parameter": name, "expected": expected }),
-            Self::OutOfRange { name, .. } => json!({ "parameter": name }),
-            Self::Gone { from, earliest } => json!({ "from": from, "earliest": earliest }),
-            Self::Unknown { id, .. } => json!({ "id": id }),
-            Self::CannotDecode { name, problem } => json!({ "parameter": name, "problem": problem }),
-            Self::Rejected(rejection) => of_rejection(rejection),
-            Self::AlreadyArchived { txid } => json!({ "txid": txid.to_string() }),
-            Self::Timeout { timeout_ms, status } => json!({ "timeout_ms": timeout_ms, "status": status }),
-            Self::Lagged { next } => json!({ "next": next }),
-            Self::RateLimited { limit } | Self::TooManySubscriptions { limit } => json!({ "limit": limit }),
-            Self::RequestTooLarge { limit } | Self::ResponseTooLarge { limit } | Self::BatchTooLarge { limit } => {
-                json!({ "limit": limit })
-            }
-            _ => Value::Null,
-        }
-    }
-
-    /// `data`: the reason first.
-    pub fn data(&self) -> Value {
-        let mut data = Map::new();
-        data.insert("reason".to_owned(), self.reason().into());
-        if let Value::Object(details) = self.details() {
-            data.extend(details);
-        }
-        Value::Object(data)
-    }
-
     /// A parameter whose value is not in range.
     pub fn out_of_range(name: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::OutOfRange { name: name.into(), problem: problem.into() }
@@ -315,31 +213,6 @@ impl Failure {
     /// A height past the tip.
     pub fn past_tip(name: &str, tip: Height) -> Self {
         Self::out_of_range(name, format!("the tip is at height {tip}"))
-    }
-}
-
-/// What is known of a refusal besides its reason.
-fn of_rejection(rejection: &Rejection) -> Value {
-    let of_output = |outpoint: &OutPoint| json!({ "txid": outpoint.txid.to_string(), "index": outpoint.index });
-    match rejection {
-        Rejection::Conflict { outpoint, spent_by } => {
-            json!({ "output": of_output(outpoint), "spent_by": spent_by.map(|txid| txid.to_string()) })
-        }
-        Rejection::NoSuchOutput { outpoint }
-        | Rejection::MissingInput { outpoint }
-        | Rejection::Bonded { outpoint }
-        | Rejection::PendingCollateral { outpoint }
-        | Rejection::TooManyRivals { outpoint } => json!({ "output": of_output(outpoint) }),
-        Rejection::FeeTooLow { fee, least } => json!({ "fee": fee.to_string(), "least": least.to_string() }),
-        Rejection::Overspent { inputs, outputs } => {
-            json!({ "inputs": inputs.to_string(), "outputs": outputs.to_string() })
-        }
-        Rejection::UnknownMasternode { masternode } | Rejection::AlreadyLeaving { masternode } => {
-            json!({ "masternode": masternode.to_string() })
-        }
-        Rejection::KeyTaken { key } => json!({ "key": key.to_string() }),
-        Rejection::TierNotReached { value } => json!({ "value": value.to_string() }),
-        _ => Value::Null,
     }
 }
 
@@ -371,6 +244,8 @@ impl From<AddressError> for Failure {
 mod tests {
     use super::*;
     use crate::types::number::Amount;
+    use crate::types::transaction::OutPoint;
+    use serde_json::Value;
 
     fn outpoint() -> OutPoint {
         OutPoint { txid: Txid([7; 32]), index: 3 }
