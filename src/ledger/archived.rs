@@ -111,6 +111,15 @@ impl StateRead for Archived {
     fn spender(&self, outpoint: &OutPoint) -> Option<Txid> {
         self.spenders.get(outpoint).copied().or_else(|| self.store.spender(outpoint))
     }
+
+    /// Of the coinbase of a block that the store does not answer for yet, nothing is said.
+    fn output_count(&self, txid: &Txid) -> Option<usize> {
+        let layer = self.heights.get(txid).and_then(|height| self.layers.iter().find(|layer| layer.height == *height));
+        match layer {
+            Some(layer) => layer.txs.iter().find(|tx| tx.txid() == *txid).map(|tx| tx.body().outputs.len()),
+            None => self.store.output_count(txid),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -99,10 +99,14 @@ impl Judge<'_> {
             return Found::Spendable(utxo.out);
         }
         let spent_by = self.archived.spender(&outpoint);
-        if spent_by.is_some() || self.archived.archived_height(&outpoint.txid).is_some() {
-            return Found::Never(Rejection::Conflict { outpoint, spent_by });
+        if spent_by.is_none() && self.archived.archived_height(&outpoint.txid).is_none() {
+            return Found::NotYet;
         }
-        Found::NotYet
+        let is_past_end = |count| usize::try_from(outpoint.index).map_or(true, |index| index >= count);
+        if spent_by.is_none() && self.archived.output_count(&outpoint.txid).is_some_and(is_past_end) {
+            return Found::Never(Rejection::NoSuchOutput { outpoint });
+        }
+        Found::Never(Rejection::Conflict { outpoint, spent_by })
     }
 }
 

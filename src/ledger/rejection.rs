@@ -18,7 +18,7 @@ pub enum Rejection {
         /// Who spent it, where the store still knows.
         spent_by: Option<Txid>,
     },
-    /// The transaction that is to be spent has no such output.
+    /// The transaction that is to be spent, in the pool or archived, has no such output.
     #[error("the output {outpoint} does not exist")]
     NoSuchOutput {
         /// The output.

@@ -46,6 +46,7 @@ struct Contents {
     utxos: BTreeMap<OutPoint, Utxo>,
     heights: BTreeMap<Txid, Height>,
     spenders: BTreeMap<OutPoint, Txid>,
+    output_counts: BTreeMap<Txid, usize>,
 }
 
 impl MemoryState {
@@ -58,6 +59,7 @@ impl MemoryState {
             assert_eq!(contents.utxos.insert(*outpoint, *utxo), None, "created outputs are new");
         }
         for tx in &changes.txs {
+            contents.output_counts.insert(tx.txid(), tx.body().outputs.len());
             contents.spenders.extend(tx.inputs().iter().map(|outpoint| (*outpoint, tx.txid())));
         }
         contents.heights.extend(changes.txids.iter().map(|txid| (*txid, changes.height)));
@@ -79,6 +81,10 @@ impl StateRead for MemoryState {
 
     fn spender(&self, outpoint: &OutPoint) -> Option<Txid> {
         self.0.lock().unwrap().spenders.get(outpoint).copied()
+    }
+
+    fn output_count(&self, txid: &Txid) -> Option<usize> {
+        self.0.lock().unwrap().output_counts.get(txid).copied()
     }
 }
 

@@ -30,4 +30,10 @@ pub trait StateRead: Send + Sync {
     fn spender(&self, _outpoint: &OutPoint) -> Option<Txid> {
         None
     }
+
+    /// How many outputs an archived transaction has, spent ones included. A store that keeps no transactions answers
+    /// `None`: then an output that never was passes for one that is spent.
+    fn output_count(&self, _txid: &Txid) -> Option<usize> {
+        None
+    }
 }

@@ -47,6 +47,34 @@ fn stage(ledger: &Ledger, tx: &VerifiedTx) -> Option<Stage> {
 }
 
 #[test]
+fn an_output_that_an_archived_payment_never_had_is_not_called_spent() {
+    let mut world = World::default();
+    let mut ledger = ledger_of(&world);
+    let tx = world.pay(&[world.coin(0)], &[1]);
+    let block = world.open(std::slice::from_ref(&tx));
+    ledger.commit(NOW, block.changes.clone()).unwrap();
+    let spending = |index: u32| {
+        let coin = output(&tx, 0, 1);
+        world.pay(&[Coin { outpoint: OutPoint { index, ..coin.outpoint }, ..coin }], &[2])
+    };
+    let past_end = u32::try_from(tx.body().outputs.len()).unwrap();
+    let nothing = OutPoint { txid: tx.txid(), index: past_end };
+    let child = spending(0);
+    // First from the layer of the block, then from the store.
+    assert_eq!(rejected(&mut ledger, spending(past_end)), Rejection::NoSuchOutput { outpoint: nothing });
+    ledger.flushed(block.changes.height);
+    let far = OutPoint { index: u32::MAX, ..nothing };
+    assert_eq!(rejected(&mut ledger, spending(u32::MAX)), Rejection::NoSuchOutput { outpoint: far });
+    // The last one it has can be spent, and then it is spent.
+    assert_eq!(ledger.submit(NOW, child.clone()), Submission::New);
+    let last = OutPoint { index: 0, ..nothing };
+    commit(&mut world, &mut ledger, std::slice::from_ref(&child));
+    let rival = world.pay(&[Coin { outpoint: last, ..output(&tx, 0, 1) }], &[3]);
+    let spent_by = Some(child.txid());
+    assert_eq!(rejected(&mut ledger, rival), Rejection::Conflict { outpoint: last, spent_by });
+}
+
+#[test]
 fn a_payment_goes_from_sampling_to_a_block() {
     let mut world = World::default();
     let mut ledger = ledger_of(&world);

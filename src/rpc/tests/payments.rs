@@ -148,7 +148,7 @@ async fn what_is_refused_says_why_and_changes_nothing() {
     let bonded = served.spend(bonded, collateral, lock(1), 5_000_000);
     assert_eq!(served.fails("send_raw_transaction", send(&bonded)).await, (-26, "bonded".to_owned()));
     let nothing = served.spend(OutPoint { index: 77, ..good.body.inputs[0] }, COIN, lock(1), 5_000_000);
-    assert_eq!(served.fails("send_raw_transaction", send(&nothing)).await.0, -25);
+    assert_eq!(served.fails("send_raw_transaction", send(&nothing)).await, (-25, "missing_input".to_owned()));
     assert_eq!(served.ok("get_mempool_info", json!([])).await["transactions"], 0);
     // The good one was not spoiled by its double with a bad signature.
     served.send_until(&good, "finalized").await;

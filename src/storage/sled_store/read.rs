@@ -90,6 +90,10 @@ impl StateRead for SledStore {
     fn spender(&self, outpoint: &OutPoint) -> Option<Txid> {
         self.or_stop(self.spent_by(outpoint)).map(|(txid, _)| txid)
     }
+
+    fn output_count(&self, txid: &Txid) -> Option<usize> {
+        self.or_stop(self.transaction(txid)).map(|archived| archived.stored.tx.body.outputs.len())
+    }
 }
 
 impl Store for SledStore {
