@@ -341,8 +341,8 @@ pub const SUBSCRIPTION_CHUNK: usize = 256;
 pub const MAX_WATCHED_TXIDS: usize = 4_096;
 /// Longest time a caller may wait for a transaction, in milliseconds.
 pub const MAX_WAIT_MS: u64 = 600_000;
-/// Pause between looks at a transaction whose next step nobody is told of, in milliseconds.
-pub const ACCEPTED_POLL_MS: u64 = 100;
+/// Pause between looks for a transaction that may wait for a parent, of which nobody is told, in milliseconds.
+pub const SEEN_POLL_MS: u64 = 100;
 /// Most addresses whose rate of calls is remembered.
 pub const MAX_RATED_ADDRESSES: usize = 65_536;
 /// How long a node may take to answer before it counts as stuck, in milliseconds.

@@ -9,7 +9,7 @@ use super::disk::DiskHandle;
 use super::feed::Feed;
 use super::input::{Inbox, InputKind, NodeInput, Question};
 use super::lanes::Taken;
-use super::view::View;
+use super::view::{Gauges, View};
 use crate::ledger::{Stage, Submission, VerifiedTx};
 use crate::limits::MAX_STEP_INPUTS;
 use crate::replica::{Command, CommittedBlock, Event, Input, Message, PeerId, Replica};
@@ -72,6 +72,7 @@ impl<W: Wire> Core<W> {
             self.disk.run(Command::SignerBlock { txids: Arc::default(), closed: Some(before) });
         }
         self.execute(clock::now(), first);
+        self.view.set_gauges(Gauges::of(&self.replica));
         self.disk.repeat_signed();
         loop {
             let wait = clock::until(self.replica.next_wake());
@@ -102,6 +103,7 @@ impl<W: Wire> Core<W> {
             }
             let commands = self.replica.step_all(now, inputs);
             self.execute(now, commands);
+            self.view.set_gauges(Gauges::of(&self.replica));
             self.answer(questions);
             drop(holds);
         }
@@ -180,6 +182,7 @@ fn log(event: &Event) {
         Event::Alarm(alarm) => error!(?alarm, "a third of the weight is Byzantine: this node signs nothing any more"),
         Event::Rejected { txid, reason } => debug!(?txid, %reason, "rejected"),
         Event::Admitted(txid) => trace!(?txid, "admitted"),
+        Event::Accepted(txid) => trace!(?txid, "accepted"),
         Event::Certified { txid, epoch } => trace!(?txid, epoch = epoch.get(), "certified"),
         Event::Finalized { txid, epoch } => trace!(?txid, epoch = epoch.get(), "final"),
         Event::ViewChanged { .. } => {}

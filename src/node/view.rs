@@ -14,7 +14,7 @@ use crate::ledger::pool::Stage;
 use crate::ledger::rejection::Rejection;
 use crate::ledger::state::ChainState;
 use crate::limits::SHOWN_REJECTIONS;
-use crate::replica::{Alarm, CommittedBlock, Event};
+use crate::replica::{Alarm, CommittedBlock, Event, Replica};
 use crate::types::hash::{BlockHash, Txid};
 use crate::types::id_map::IdState;
 use crate::types::lock::Lock;
@@ -31,12 +31,44 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Status {
     /// Valid here, and being sampled.
     Sampling,
+    /// Snowball accepted it here. It promises nothing.
+    Accepted,
     /// Votes of a quorum.
     Certified,
     /// Receipts of a quorum, on disk here: it stays.
     Finalized,
     /// In a block, on disk here.
     Archived,
+}
+
+/// What of the replica's state is shown as it is: nothing here promises anything. As of its last step.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Gauges {
+    /// A peer has proved a block that is not here.
+    pub is_behind: bool,
+    /// Transactions of the pool that are not final.
+    pub not_final: usize,
+    /// Their bytes.
+    pub not_final_bytes: u64,
+    /// Bytes of what is certified or final and in no block.
+    pub certified_bytes: u64,
+    /// Transactions that wait for a parent.
+    pub waiting: usize,
+}
+
+impl Gauges {
+    /// Those of a replica between two steps.
+    pub fn of(replica: &Replica) -> Self {
+        let ledger = replica.ledger();
+        let (not_final, not_final_bytes) = ledger.not_final();
+        Self {
+            is_behind: replica.is_behind(),
+            not_final,
+            not_final_bytes,
+            certified_bytes: ledger.certified_bytes(),
+            waiting: ledger.orphans(),
+        }
+    }
 }
 
 /// A transaction that the store does not answer for yet.
@@ -69,6 +101,7 @@ pub struct View {
     heights: DashMap<BlockHash, Height>,
     rejections: Cache<Txid, Arc<Rejection>>,
     alarm: ArcSwapOption<Alarm>,
+    gauges: ArcSwap<Gauges>,
 }
 
 impl View {
@@ -83,6 +116,7 @@ impl View {
             heights: DashMap::new(),
             rejections: Cache::new(SHOWN_REJECTIONS),
             alarm: ArcSwapOption::empty(),
+            gauges: ArcSwap::default(),
         }
     }
 
@@ -151,13 +185,26 @@ impl View {
         self.alarm.load_full()
     }
 
+    /// What can be counted at the replica, as of its last step.
+    pub fn gauges(&self) -> Gauges {
+        **self.gauges.load()
+    }
+
     // ---- the writer
+
+    /// The replica has made a step.
+    pub fn set_gauges(&self, gauges: Gauges) {
+        if self.gauges() != gauges {
+            self.gauges.store(Arc::new(gauges));
+        }
+    }
 
     /// What the ledger holds after a restart: nobody is told of it again.
     pub fn restore(&self, ledger: &Ledger) {
         for (txid, entry) in ledger.entries() {
             let status = match entry.stage {
-                Stage::Sampling | Stage::Accepted => Status::Sampling,
+                Stage::Sampling => Status::Sampling,
+                Stage::Accepted => Status::Accepted,
                 Stage::Certified => Status::Certified,
                 Stage::Finalized => Status::Finalized,
             };
@@ -181,6 +228,10 @@ impl View {
                 }
                 self.rejections.insert(*txid, Arc::new(reason.clone()));
             }
+            // An epoch that closed in the same step has voided it.
+            Event::Accepted(txid) if is_accepted(ledger, txid) => {
+                self.change(txid, |pending| pending.status = pending.status.max(Status::Accepted));
+            }
             // Of an epoch that has closed since it is void.
             Event::Certified { txid, epoch } if *epoch == ledger.tip().child_epoch(ledger.chain()) => {
                 self.admit(ledger, *txid, now);
@@ -193,8 +244,8 @@ impl View {
                     pending.finalized.get_or_insert((now, *epoch));
                 });
             }
-            Event::BlockCommitted { height, .. } => self.show_block(*height),
-            Event::Certified { .. } | Event::ViewChanged { .. } => {}
+            Event::BlockCommitted { height, .. } => self.show_block(*height, ledger),
+            Event::Accepted(_) | Event::Certified { .. } | Event::ViewChanged { .. } => {}
             Event::Alarm(alarm) => self.alarm.store(Some(Arc::new(alarm.clone()))),
         }
     }
@@ -224,7 +275,7 @@ impl View {
         }
     }
 
-    fn show_block(&self, height: Height) {
+    fn show_block(&self, height: Height, ledger: &Ledger) {
         let Some(block) = self.blocks.get(&height).map(|entry| Arc::clone(&entry)) else { return };
         let place = (height, block.commit.block_hash);
         for txid in &block.changes.txids {
@@ -234,9 +285,12 @@ impl View {
             });
         }
         if block.changes.closed_epoch.is_some() {
-            // Certificates that the closing block left behind are void.
-            for mut entry in self.pending.iter_mut().filter(|entry| entry.status == Status::Certified) {
-                entry.status = Status::Sampling;
+            // Certificates that the closing block left behind are void, and all is sampled anew, which may have begun.
+            for mut entry in self.pending.iter_mut().filter(|entry| entry.status < Status::Finalized) {
+                entry.status = match is_accepted(ledger, entry.key()) {
+                    true => Status::Accepted,
+                    false => Status::Sampling,
+                };
             }
         }
         self.tip.store(Arc::new(block.changes.state.clone()));
@@ -281,6 +335,10 @@ impl View {
             self.touching.remove_if(&lock, |_, txids| txids.is_empty());
         }
     }
+}
+
+fn is_accepted(ledger: &Ledger, txid: &Txid) -> bool {
+    ledger.entry(txid).is_some_and(|entry| entry.stage >= Stage::Accepted)
 }
 
 /// Every lock that a transaction pays to or opens, once.

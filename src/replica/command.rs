@@ -137,6 +137,9 @@ pub enum Event {
         /// Why.
         reason: Rejection,
     },
+    /// Snowball accepted it here, for the first time in this epoch. It promises nothing, and a payment whose votes come
+    /// first is never accepted.
+    Accepted(Txid),
     /// Votes of a quorum.
     Certified {
         /// The payment.

@@ -262,7 +262,9 @@ impl Replica {
                     }
                 }
                 SnowballOutput::Accepted(txid) => {
-                    self.ledger.set_accepted(&txid);
+                    if self.ledger.set_accepted(&txid) {
+                        self.out.notify(Event::Accepted(txid));
+                    }
                     self.own.queue(FinalityKind::Vote, txid);
                     self.stalled.watch(now, txid);
                 }

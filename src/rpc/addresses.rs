@@ -156,7 +156,7 @@ fn final_output(context: &Context, outpoint: &OutPoint) -> Result<Option<(TxOut,
     if let Some((height, punishment)) = context.punishment_of(outpoint)?.filter(|(_, p)| p.left == *outpoint) {
         return Ok(Some((punishment.after, Some(height))));
     }
-    let (_, height) = context.durable_stage(&outpoint.txid)?;
+    let (_, height) = context.known_stage(&outpoint.txid)?;
     Ok(context.output(outpoint)?.map(|out| (out, height)))
 }
 
@@ -182,7 +182,7 @@ fn spend(
             let state = match pending.status {
                 Status::Archived => "archived",
                 Status::Finalized => "spent",
-                Status::Sampling | Status::Certified => "locked",
+                Status::Sampling | Status::Accepted | Status::Certified => "locked",
             };
             (state, Some(pending.tx.txid()), pending.block.map(|(height, _)| height))
         }

@@ -19,11 +19,10 @@ use crate::types::hex;
 use crate::types::number::Height;
 use crate::types::transaction::{HashedTx, OutPoint, TxOut};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// Adds these methods.
 pub fn register(api: &mut Api) -> Result<(), StartError> {
-    api.waiting("get_blockchain_info", |context, _| get_blockchain_info(context))?;
+    api.quick("get_blockchain_info", get_blockchain_info)?;
     api.quick("get_block_count", |context, _| Ok(context.view().tip().height().get()))?;
     api.quick("get_best_block_hash", |context, _| Ok(Text(context.view().tip().hash)))?;
     api.reading("get_block_hash", get_block_hash)?;
@@ -33,8 +32,7 @@ pub fn register(api: &mut Api) -> Result<(), StartError> {
     api.reading("get_chain_spec", get_chain_spec)
 }
 
-async fn get_blockchain_info(context: Arc<Context>) -> Result<BlockchainInfo, Failure> {
-    let syncing = context.node.ask(|replica| replica.is_behind()).await?;
+fn get_blockchain_info(context: &Context, _: &Arguments) -> Result<BlockchainInfo, Failure> {
     let (chain, tip) = (context.chain(), context.view().tip());
     let slot = chain.slot_at(clock::now()).max(tip.header.slot);
     let highest = context.node.network().peers().iter().map(|peer| peer.tip).max().unwrap_or_default();
@@ -51,7 +49,7 @@ async fn get_blockchain_info(context: Arc<Context>) -> Result<BlockchainInfo, Fa
         supply: Text(tip.supply),
         masternodes: tip.validators.len(),
         total_weight: tip.validators.total().get(),
-        syncing,
+        syncing: context.view().gauges().is_behind,
         sync_height: highest.max(tip.height()).get(),
     })
 }

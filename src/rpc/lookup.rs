@@ -245,9 +245,9 @@ impl Context {
         }
     }
 
-    /// How far a transaction has come as far as the view and the store say, which is all of it from `certified` on;
+    /// How far a transaction has come as far as the view and the store say, which is all of it from `sampling` on;
     /// with the height of its block.
-    pub fn durable_stage(&self, txid: &Txid) -> Result<(Stage, Option<Height>), Failure> {
+    pub fn known_stage(&self, txid: &Txid) -> Result<(Stage, Option<Height>), Failure> {
         Ok(match self.transaction(txid)? {
             Some(FoundTx::Pending(pending)) => (stage(pending.status), pending.block.map(|(height, _)| height)),
             Some(FoundTx::Archived(archived)) => (Stage::Archived, Some(archived.height)),
@@ -262,10 +262,11 @@ impl Context {
     }
 }
 
-/// What the view says, in words for users. What is sampled may be accepted by now: only the replica knows.
+/// What the view says, in words for users.
 pub fn stage(status: Status) -> Stage {
     match status {
         Status::Sampling => Stage::Sampling,
+        Status::Accepted => Stage::Accepted,
         Status::Certified => Stage::Certified,
         Status::Finalized => Stage::Finalized,
         Status::Archived => Stage::Archived,

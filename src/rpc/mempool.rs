@@ -7,29 +7,23 @@ use super::errors::Failure;
 use super::params::Arguments;
 use super::start_error::StartError;
 use super::types::{MempoolInfo, Text, TxidPage};
-use std::sync::Arc;
 
 /// Adds these methods.
 pub fn register(api: &mut Api) -> Result<(), StartError> {
-    api.waiting("get_mempool_info", |context, _| get_mempool_info(context))?;
+    api.quick("get_mempool_info", get_mempool_info)?;
     api.reading("get_raw_mempool", get_raw_mempool)
 }
 
-async fn get_mempool_info(context: Arc<Context>) -> Result<MempoolInfo, Failure> {
-    let inner = context.node.ask(|replica| {
-        let ledger = replica.ledger();
-        (ledger.not_final(), ledger.certified_bytes(), ledger.orphans())
-    });
-    let ((transactions, bytes), certified_bytes, waiting) = inner.await?;
-    let pool = context.node.pool();
+fn get_mempool_info(context: &Context, _: &Arguments) -> Result<MempoolInfo, Failure> {
+    let (gauges, pool) = (context.view().gauges(), context.node.pool());
     Ok(MempoolInfo {
-        transactions,
-        bytes,
+        transactions: gauges.not_final,
+        bytes: gauges.not_final_bytes,
         max_transactions: pool.max_transactions,
         max_bytes: pool.max_bytes,
         min_fee_rate: Text(context.chain().min_fee_rate),
-        certified_bytes,
-        waiting,
+        certified_bytes: gauges.certified_bytes,
+        waiting: gauges.waiting,
     })
 }
 

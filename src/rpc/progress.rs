@@ -64,6 +64,7 @@ impl Filter {
         };
         let (txid, status, reason) = match &told.event {
             Event::Admitted(txid) => (*txid, Stage::Sampling, None),
+            Event::Accepted(txid) => (*txid, Stage::Accepted, None),
             Event::Certified { txid, .. } => (*txid, Stage::Certified, None),
             Event::Finalized { txid, .. } => (*txid, Stage::Finalized, None),
             Event::Rejected { txid, reason } => (*txid, Stage::Rejected, Some(reason.reason())),

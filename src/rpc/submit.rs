@@ -10,7 +10,7 @@ use super::transactions::{get_transaction, stage_of};
 use super::types::{Acceptance, Stage, Text, TransactionInfo, Whole};
 use crate::ledger::rules::TxError;
 use crate::ledger::{Submission, VerifiedTx};
-use crate::limits::{ACCEPTED_POLL_MS, MAX_INPUTS, MAX_MEMO_BYTES, MAX_OUTPUTS, MAX_WAIT_MS};
+use crate::limits::{MAX_INPUTS, MAX_MEMO_BYTES, MAX_OUTPUTS, MAX_WAIT_MS, SEEN_POLL_MS};
 use crate::node::feed::Told;
 use crate::node::input::SubmitError;
 use crate::replica::{Event, MessageFault};
@@ -48,7 +48,7 @@ async fn send_raw_transaction(context: &Arc<Context>, tx: Transaction) -> Result
     match context.node.submit(tx).await {
         // What waits for a parent is kept, and goes on when that is final.
         Ok(Submission::New | Submission::Orphan { .. }) => Ok(Text(txid)),
-        Ok(Submission::Known) => match context.durable_stage(&txid)? {
+        Ok(Submission::Known) => match context.known_stage(&txid)? {
             (Stage::Archived, _) => Err(Failure::AlreadyArchived { txid }),
             _ => Ok(Text(txid)),
         },
@@ -155,9 +155,9 @@ async fn wait_for_transaction(
     let deadline = Instant::now() + Duration::from_millis(timeout_ms);
     // Before the first look, so that nothing is missed in between.
     let mut events = context.node.feed().listen();
-    // Of these two steps nobody is told.
-    let is_untold = matches!(wanted, Stage::Seen | Stage::Accepted);
-    let mut looks = interval(Duration::from_millis(ACCEPTED_POLL_MS));
+    // Of what waits for a parent nobody is told.
+    let is_untold = wanted == Stage::Seen;
+    let mut looks = interval(Duration::from_millis(SEEN_POLL_MS));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let stage = stage_of(context, txid).await?;
@@ -197,7 +197,7 @@ async fn hear_of(events: &mut broadcast::Receiver<Arc<Told>>, txid: &Txid) -> Re
 /// Whether an event says something about a transaction.
 fn concerns(event: &Event, txid: &Txid) -> bool {
     match event {
-        Event::Admitted(named) | Event::Certified { txid: named, .. } => named == txid,
+        Event::Admitted(named) | Event::Accepted(named) | Event::Certified { txid: named, .. } => named == txid,
         Event::Rejected { txid: named, .. } | Event::Finalized { txid: named, .. } => named == txid,
         Event::BlockCommitted { txids, .. } => txids.contains(txid),
         Event::ViewChanged { .. } | Event::Alarm(_) => false,

@@ -233,7 +233,7 @@ async fn status_of(
 
 async fn progress_now(context: &Arc<Context>, txid: Txid, sequence: u64) -> Result<Progress, Failure> {
     let status = stage_of(context, txid).await?;
-    let (_, height) = context.durable_stage(&txid)?;
+    let (_, height) = context.known_stage(&txid)?;
     let reason = context.rejection(&txid).filter(|_| status == Stage::Rejected).map(|rejection| rejection.reason());
     let height = height.map(Height::get);
     Ok(Progress { sequence, time: clock::now().0, txid: Text(txid), status, reason, height })

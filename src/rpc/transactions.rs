@@ -9,7 +9,6 @@ use super::params::Arguments;
 use super::start_error::StartError;
 use super::types::{DecodedTransaction, InputInfo, OutputInfo, Stage, Text, TransactionInfo, TransactionStatus, Whole};
 use crate::ledger::VerifiedTx;
-use crate::ledger::pool;
 use crate::node::view::{Pending, Status};
 use crate::replica::Replica;
 use crate::storage::store::ArchivedTransaction;
@@ -35,13 +34,11 @@ pub fn register(api: &mut Api) -> Result<(), StartError> {
     api.quick("decode_raw_transaction", decode_raw_transaction)
 }
 
-/// What only the replica knows of a transaction. None of it is told as final.
+/// What only the replica knows of a transaction that no block holds. None of it is told as final.
 #[derive(Clone, Debug, Default)]
 struct Inner {
-    /// Snowball accepted it.
-    is_accepted: bool,
     /// It waits for a parent.
-    waiting: Option<VerifiedTx>,
+    is_waiting: bool,
     polls_won: u64,
     polls_in_a_row: u64,
     vote_weight: u64,
@@ -55,8 +52,7 @@ impl Inner {
         let sampling = replica.snowball().status(txid);
         let (polls_won, polls_in_a_row) = sampling.as_ref().map_or((0, 0), |s| (s.polls_won, s.polls_in_a_row));
         Self {
-            is_accepted: ledger.entry(txid).is_some_and(|entry| entry.stage == pool::Stage::Accepted),
-            waiting: ledger.orphan(txid).cloned(),
+            is_waiting: ledger.orphan(txid).is_some(),
             polls_won,
             polls_in_a_row,
             vote_weight: finality.vote_weight(txid).get(),
@@ -64,26 +60,27 @@ impl Inner {
             rivals: sampling.map_or_else(|| ledger.rivals(txid), |sampling| sampling.rivals),
         }
     }
+}
 
-    /// How far the transaction has come, given what view and store say.
-    fn stage(&self, durable: Stage) -> Stage {
-        match durable {
-            Stage::Sampling if self.is_accepted => Stage::Accepted,
-            // What waits is looked at again, whatever was said of it before.
-            Stage::Unknown | Stage::Rejected if self.waiting.is_some() => Stage::Seen,
-            other => other,
-        }
+/// How far a transaction has come, given what view and store say: of what waits for a parent they know nothing.
+fn stage_with(known: Stage, is_waiting: bool) -> Stage {
+    match known {
+        // What waits is looked at again, whatever was said of it before.
+        Stage::Unknown | Stage::Rejected if is_waiting => Stage::Seen,
+        other => other,
     }
 }
 
 /// How far a transaction has come.
 pub async fn stage_of(context: &Arc<Context>, txid: Txid) -> Result<Stage, Failure> {
-    let (durable, _) = context.durable_stage(&txid)?;
-    if durable >= Stage::Certified {
-        return Ok(durable);
+    let (known, _) = context.known_stage(&txid)?;
+    if known >= Stage::Sampling {
+        return Ok(known);
     }
-    let inner = context.node.ask(move |replica| Inner::of(replica, &txid)).await?;
-    Ok(inner.stage(durable))
+    let is_waiting = context.node.ask(move |replica| replica.ledger().orphan(&txid).is_some()).await?;
+    // It may have gone on while the question waited.
+    let (known, _) = context.known_stage(&txid)?;
+    Ok(stage_with(known, is_waiting))
 }
 
 /// Everything about a transaction, or only its bytes.
@@ -92,35 +89,53 @@ pub async fn get_transaction(
     txid: Txid,
     verbose: bool,
 ) -> Result<Whole<TransactionInfo>, Failure> {
-    let is_unsettled = context.view().pending(&txid).is_none_or(|pending| pending.status < Status::Certified);
-    // What is in the store is not asked for inside; what is in neither may wait for a parent.
-    let inner = match is_unsettled {
-        true => context.node.ask(move |replica| Inner::of(replica, &txid)).await?,
-        false => Inner::default(),
-    };
-    context.read(move |context| whole(context, &txid, &inner, verbose)).await
+    if let Some(found) = context.read(move |context| known(context, &txid, verbose)).await? {
+        return Ok(found);
+    }
+    // What is in neither view nor store may wait for a parent. Or it has just been handed in: then it is in the view by
+    // the time the question is answered.
+    let waiting = context.node.ask(move |replica| replica.ledger().orphan(&txid).cloned()).await?;
+    context
+        .read(move |context| match known(context, &txid, verbose)? {
+            Some(found) => Ok(found),
+            None => waiting_or_rejected(context, &txid, waiting, verbose),
+        })
+        .await
 }
 
-fn whole(context: &Context, txid: &Txid, inner: &Inner, verbose: bool) -> Result<Whole<TransactionInfo>, Failure> {
-    let unknown = || Failure::Unknown { what: "transaction", id: txid.to_string() };
-    let found = context.transaction(txid)?;
+/// A transaction that view or store have.
+fn known(context: &Context, txid: &Txid, verbose: bool) -> Result<Option<Whole<TransactionInfo>>, Failure> {
+    let Some(found) = context.transaction(txid)? else { return Ok(None) };
     if !verbose {
-        let tx = match (&found, &inner.waiting) {
-            (Some(FoundTx::Pending(pending)), _) => pending.tx.tx(),
-            (Some(FoundTx::Archived(archived)), _) => &archived.stored.tx,
-            (None, Some(waiting)) => waiting.tx(),
-            (None, None) => return Err(unknown()),
+        let tx = match &found {
+            FoundTx::Pending(pending) => pending.tx.tx(),
+            FoundTx::Archived(archived) => &archived.stored.tx,
         };
-        return Ok(Whole::Hex(encoded(tx)));
+        return Ok(Some(Whole::Hex(encoded(tx))));
     }
-    let info = match (found, &inner.waiting) {
-        (Some(FoundTx::Pending(pending)), _) => of_pending(context, &pending, inner)?,
-        (Some(FoundTx::Archived(archived)), _) => of_archived(context, archived)?,
-        (None, Some(waiting)) => {
-            let info = of_tx(context, waiting, &spent_by(context, waiting)?, Stage::Seen)?;
+    let info = match found {
+        FoundTx::Pending(pending) => of_pending(context, &pending)?,
+        FoundTx::Archived(archived) => of_archived(context, archived)?,
+    };
+    Ok(Some(Whole::Fields(Box::new(info))))
+}
+
+/// One that neither has.
+fn waiting_or_rejected(
+    context: &Context,
+    txid: &Txid,
+    waiting: Option<VerifiedTx>,
+    verbose: bool,
+) -> Result<Whole<TransactionInfo>, Failure> {
+    let unknown = || Failure::Unknown { what: "transaction", id: txid.to_string() };
+    let info = match waiting {
+        Some(waiting) if !verbose => return Ok(Whole::Hex(encoded(waiting.tx()))),
+        Some(waiting) => {
+            let info = of_tx(context, &waiting, &spent_by(context, &waiting)?, Stage::Seen)?;
             TransactionInfo { fee: None, ..info }
         }
-        (None, None) => of_rejected(context, txid).ok_or_else(unknown)?,
+        // Of a refused one there are no bytes.
+        None => of_rejected(context, txid).filter(|_| verbose).ok_or_else(unknown)?,
     };
     Ok(Whole::Fields(Box::new(info)))
 }
@@ -151,9 +166,9 @@ fn spent_by(context: &Context, tx: &HashedTx) -> Result<Vec<Option<TxOut>>, Fail
     tx.inputs().iter().map(|input| context.output(input)).collect()
 }
 
-fn of_pending(context: &Context, pending: &Pending, inner: &Inner) -> Result<TransactionInfo, Failure> {
+fn of_pending(context: &Context, pending: &Pending) -> Result<TransactionInfo, Failure> {
     let spent = spent_by(context, &pending.tx)?;
-    let mut info = of_tx(context, &pending.tx, &spent, inner.stage(stage(pending.status)))?;
+    let mut info = of_tx(context, &pending.tx, &spent, stage(pending.status))?;
     info.fee = pending.fee.map(Text).or(info.fee);
     info.first_seen = Some(pending.first_seen.0);
     info.finalized_at = pending.finalized.map(|(time, _)| time.0);
@@ -240,17 +255,34 @@ fn outputs(context: &Context, tx: &HashedTx) -> Result<Vec<OutputInfo>, Failure>
 }
 
 async fn get_transaction_status(context: &Arc<Context>, txids: Vec<Txid>) -> Result<Vec<TransactionStatus>, Failure> {
-    let asked = txids.clone();
-    let inner = context.node.ask(move |replica| asked.iter().map(|txid| Inner::of(replica, txid)).collect::<Vec<_>>());
-    let inner = inner.await?;
-    context
-        .read(move |context| txids.iter().zip(&inner).map(|(txid, inner)| status(context, txid, inner)).collect())
-        .await
+    let (txids, open) = context
+        .read(move |context| {
+            let mut open = BTreeSet::new();
+            for txid in &txids {
+                if context.known_stage(txid)?.0 != Stage::Archived {
+                    open.insert(*txid);
+                }
+            }
+            Ok((txids, open))
+        })
+        .await?;
+    // Of what a block holds nobody polls and votes any more.
+    let inner = match open.is_empty() {
+        true => BTreeMap::new(),
+        false => {
+            let asked =
+                move |replica: &Replica| open.into_iter().map(|txid| (txid, Inner::of(replica, &txid))).collect();
+            context.node.ask(asked).await?
+        }
+    };
+    context.read(move |context| txids.iter().map(|txid| status(context, txid, inner.get(txid))).collect()).await
 }
 
-fn status(context: &Context, txid: &Txid, inner: &Inner) -> Result<TransactionStatus, Failure> {
-    let (durable, _) = context.durable_stage(txid)?;
-    let status = inner.stage(durable);
+/// `inner`: nothing for what a block holds.
+fn status(context: &Context, txid: &Txid, inner: Option<&Inner>) -> Result<TransactionStatus, Failure> {
+    let Some(inner) = inner else { return Ok(TransactionStatus::archived(*txid)) };
+    let (known, _) = context.known_stage(txid)?;
+    let status = stage_with(known, inner.is_waiting);
     let rejection = context.rejection(txid).filter(|_| status == Stage::Rejected);
     Ok(TransactionStatus {
         txid: Text(*txid),

@@ -67,7 +67,7 @@ fn claim(state: &ChainState) -> StateClaim {
 /// An honest node tells its users something.
 pub fn tell(oracle: &mut Oracle, now: u64, node: usize, event: &Event) {
     let told = match event {
-        Event::Admitted(_) => return,
+        Event::Admitted(_) | Event::Accepted(_) => return,
         Event::Rejected { txid, .. } => Told::Rejected(*txid),
         Event::Certified { txid, epoch } => Told::Certified(*txid, epoch.get()),
         Event::Finalized { txid, epoch } => Told::Finalized(*txid, epoch.get()),

@@ -11,9 +11,13 @@ use crate::types::number::TimeMs;
 use crate::types::transaction::Payload;
 
 impl Ledger {
-    /// Snowball accepted it. Nothing happens to one that is further already, or not in the pool.
-    pub fn set_accepted(&mut self, txid: &Txid) {
-        self.pool.change(txid, |entry| entry.stage = entry.stage.max(Stage::Accepted));
+    /// Snowball accepted it; whether that is news. Nothing happens to one that is further already, or not in the pool.
+    pub fn set_accepted(&mut self, txid: &Txid) -> bool {
+        let is_news = self.pool.get(txid).is_some_and(|entry| entry.stage < Stage::Accepted);
+        if is_news {
+            self.pool.change(txid, |entry| entry.stage = Stage::Accepted);
+        }
+        is_news
     }
 
     /// This masternode votes for it: it is not displaced from the pool in this epoch.

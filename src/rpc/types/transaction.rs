@@ -192,6 +192,22 @@ pub struct TransactionStatus {
     pub rivals: Vec<Text<Txid>>,
 }
 
+impl TransactionStatus {
+    /// That of a transaction in a block: nobody polls and votes any more.
+    pub fn archived(txid: Txid) -> Self {
+        Self {
+            txid: Text(txid),
+            status: Stage::Archived,
+            reason: None,
+            polls_won: 0,
+            polls_in_a_row: 0,
+            vote_weight: 0,
+            receipt_weight: 0,
+            rivals: Vec::new(),
+        }
+    }
+}
+
 /// One entry of `test_mempool_accept`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Acceptance {
