@@ -313,6 +313,9 @@ pub const MAX_RPC_READS: usize = 32;
 pub const MAX_RPC_HEAD_BYTES: usize = 65_536;
 /// Most bytes of an answer.
 pub const MAX_RPC_RESPONSE_BYTES: usize = 16_777_216;
+/// Most bytes of answers that wait for their clients, over all connections: beyond it those that hold most for longest
+/// are cut.
+pub const MAX_UNSENT_ANSWER_BYTES: usize = 134_217_728;
 /// How long the head of a request may take, and how long a connection may do nothing, in milliseconds.
 pub const RPC_HEAD_TIMEOUT_MS: u64 = 30_000;
 /// How long the body of a request may take, in milliseconds.

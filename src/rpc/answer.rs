@@ -12,7 +12,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// An answer in JSON.
-pub fn json(status: StatusCode, body: String) -> Answer {
+pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     respond(status, JSON, body)
 }
 

@@ -12,7 +12,7 @@ use super::auth::Role;
 use super::dispatch::{Caller, refusal};
 use super::errors::Failure;
 use super::health::health;
-use super::shared::Shared;
+use super::shared::{Connection, Shared};
 use super::websocket;
 use crate::limits::RPC_BODY_TIMEOUT_MS;
 use http::header::{
@@ -26,23 +26,22 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-/// Answers one request of a connection, whose place `permit` holds.
+/// Answers one request of a connection.
 ///
 /// # Errors
 /// Never: what goes wrong is answered.
 pub async fn serve(
     shared: Arc<Shared>,
     peer: SocketAddr,
-    permit: Arc<OwnedSemaphorePermit>,
+    connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
     let origin = request.headers().get(ORIGIN).cloned();
     let mut answer = match admit(&shared, request.headers()) {
         Err(refused) => *refused,
-        Ok(role) => route(&shared, peer, role, permit, request).await,
+        Ok(role) => route(&shared, peer, role, connection, request).await,
     };
     if let Some(origin) = origin.filter(|origin| origin.to_str().is_ok_and(|text| shared.hosts.is_listed(text))) {
         answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -85,13 +84,15 @@ async fn route(
     shared: &Arc<Shared>,
     peer: SocketAddr,
     role: Role,
-    permit: Arc<OwnedSemaphorePermit>,
+    connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Answer {
     let caller = Caller { address: peer.ip(), role, socket: None };
     match (request.method(), request.uri().path()) {
-        (&Method::GET, "/") if websocket::is_asked_for(&request) => websocket::open(shared, caller, permit, request),
-        (&Method::POST, "/") => calls(shared, &caller, request).await,
+        (&Method::GET, "/") if websocket::is_asked_for(&request) => {
+            websocket::open(shared, caller, connection, request)
+        }
+        (&Method::POST, "/") => calls(shared, &connection, &caller, request).await,
         (&Method::OPTIONS, "/") => leave(),
         (&Method::GET | &Method::HEAD, "/health") => look(shared, &caller).await,
         (_, "/" | "/health") => {
@@ -125,7 +126,7 @@ fn leave() -> Answer {
     answer
 }
 
-async fn calls(shared: &Shared, caller: &Caller, request: Request<Incoming>) -> Answer {
+async fn calls(shared: &Shared, connection: &Connection, caller: &Caller, request: Request<Incoming>) -> Answer {
     let content_type = text(request.headers(), CONTENT_TYPE).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     // What a form on any web page could send is not taken.
@@ -144,7 +145,7 @@ async fn calls(shared: &Shared, caller: &Caller, request: Request<Incoming>) -> 
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the request took too long\n"),
     };
     match shared.dispatcher.answer(caller, &body).await {
-        Some(answer) => json(StatusCode::OK, Box::<str>::from(answer).into_string()),
+        Some(answer) => json(StatusCode::OK, connection.backlog.charge(answer.into()).into_bytes()),
         None => plain(StatusCode::NO_CONTENT, ""),
     }
 }

@@ -13,7 +13,8 @@
 //! - **One table** ([`methods`]) says what there is, with which parameters, for whom. Calls in a batch take the way of
 //!   calls alone.
 //! - **Bounded**: connections, bytes of a request and of an answer, calls of a batch and of a WebSocket, reads of the store
-//!   at a time, subscriptions, what waits for a subscriber. A slow client waits, or is cut off.
+//!   at a time, subscriptions, what waits for a subscriber, bytes of answers that wait for all clients together. A slow
+//!   client waits, or is cut off.
 //!
 //! The transports are here and not jsonrpsee's own, which starts a task for every message of a WebSocket without bound and
 //! answers some errors without `data`; jsonrpsee keeps the methods, subscriptions, and the types of the wire.
@@ -56,6 +57,7 @@ mod subscribe;
 mod tests;
 mod transactions;
 pub mod types;
+mod unsent;
 mod websocket;
 
 pub use auth::{AuthError, COOKIE_FILE, COOKIE_USER};

@@ -7,11 +7,15 @@ use super::hosts::Hosts;
 use super::http::serve;
 use super::rate::RateLimit;
 use super::register;
-use super::shared::Shared;
+use super::shared::{Connection, Shared};
 use super::stall::Stalling;
 use super::start_error::StartError;
+use super::unsent::Unsent;
 use crate::config;
-use crate::limits::{MAX_RPC_HEAD_BYTES, MAX_SUBSCRIPTIONS_IN_ALL, RPC_HEAD_TIMEOUT_MS, RPC_STALL_MS, RPC_STOP_MS};
+use crate::limits::{
+    MAX_RPC_HEAD_BYTES, MAX_SUBSCRIPTIONS_IN_ALL, MAX_UNSENT_ANSWER_BYTES, RPC_HEAD_TIMEOUT_MS, RPC_STALL_MS,
+    RPC_STOP_MS,
+};
 use crate::node::handle::NodeHandle;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -41,6 +45,16 @@ impl Server {
     /// # Errors
     /// [`StartError`].
     pub async fn start(node: NodeHandle, config: &config::Rpc, address: SocketAddr) -> Result<Self, StartError> {
+        Self::start_bounded(node, config, address, Unsent::new(MAX_UNSENT_ANSWER_BYTES)).await
+    }
+
+    /// The same with a bound of its own on answers that wait.
+    pub(super) async fn start_bounded(
+        node: NodeHandle,
+        config: &config::Rpc,
+        address: SocketAddr,
+        unsent: Arc<Unsent>,
+    ) -> Result<Self, StartError> {
         let is_open = config.public || config::is_local(&address.ip());
         if !is_open && config.tokens_file.is_none() {
             return Err(StartError::NotPublic { address });
@@ -64,6 +78,7 @@ impl Server {
             gate,
             hosts: Hosts::new(&config.allowed_hosts, &config.cors_origins),
             max_request_bytes: usize::try_from(config.max_request_bytes).unwrap_or(usize::MAX),
+            unsent,
             tracker: TaskTracker::new(),
             stop,
         });
@@ -124,10 +139,11 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, pl
         debug!(%peer, %error, "a connection broke before it began");
         return;
     }
-    let place = Arc::new(place);
+    let own = Arc::new(Connection { backlog: shared.unsent.connection(), _place: place });
+    let backlog = Arc::clone(&own.backlog);
     let stream = Stalling::new(stream, Duration::from_millis(RPC_STALL_MS));
     let stop = shared.stop.clone();
-    let service = service_fn(move |request| serve(Arc::clone(&shared), peer, Arc::clone(&place), request));
+    let service = service_fn(move |request| serve(Arc::clone(&shared), peer, Arc::clone(&own), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(RPC_HEAD_TIMEOUT_MS))
@@ -137,6 +153,8 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, pl
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        // What waits goes with the connection.
+        () = backlog.cut() => return,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             // A call that takes longer is broken off.

@@ -6,7 +6,8 @@
 
 use super::answer::{Answer, bad_upgrade};
 use super::dispatch::{Caller, Socket};
-use super::shared::Shared;
+use super::shared::{Connection, Shared};
+use super::unsent::{Backlog, Counted};
 use crate::limits::{
     MAX_SOCKET_CALLS, MAX_SUBSCRIPTIONS, RPC_STALL_MS, SOCKET_PING_MS, SOCKET_QUEUE, SOCKET_SILENCE_MS,
 };
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{BufReader, BufWriter};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
@@ -44,7 +45,7 @@ pub fn is_asked_for(request: &Request<Incoming>) -> bool {
 pub fn open(
     shared: &Arc<Shared>,
     caller: Caller,
-    permit: Arc<OwnedSemaphorePermit>,
+    connection: Arc<Connection>,
     mut request: Request<Incoming>,
 ) -> Answer {
     let mut handshake = Handshake::new();
@@ -59,45 +60,75 @@ pub fn open(
                 builder.set_max_message_size(shared_too.max_request_bytes);
                 builder.set_max_frame_size(shared_too.max_request_bytes);
                 let (sender, receiver) = builder.finish();
-                serve(&shared_too, caller, sender, receiver).await;
+                // What waits goes with the connection: both ends of it are dropped.
+                tokio::select! {
+                    () = serve(&shared_too, &connection.backlog, caller, sender, receiver) => {}
+                    () = connection.backlog.cut() => {}
+                }
             }
             Err(error) => tracing::debug!(%error, "a WebSocket broke before it began"),
         }
-        drop(permit);
+        drop(connection);
     });
     let (parts, ()) = answer.into_parts();
     Response::from_parts(parts, Full::new(Bytes::new()))
 }
 
 /// Serves until the client leaves, breaks a rule, takes nothing, or the server stops.
-async fn serve(shared: &Arc<Shared>, caller: Caller, sender: Sender<Stream>, receiver: Receiver<Stream>) {
-    let (queue, outgoing) = mpsc::channel(SOCKET_QUEUE);
+async fn serve(
+    shared: &Arc<Shared>,
+    backlog: &Arc<Backlog>,
+    caller: Caller,
+    sender: Sender<Stream>,
+    receiver: Receiver<Stream>,
+) {
+    let (items, outgoing_items) = mpsc::channel(SOCKET_QUEUE);
+    let (answers, outgoing_answers) = mpsc::channel(MAX_SOCKET_CALLS);
     let socket = Socket {
         id: ConnectionId(NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed)),
-        sink: MethodSink::new(queue.clone()),
+        sink: MethodSink::new(items),
         subscriptions: BoundedSubscriptions::new(MAX_SUBSCRIPTIONS),
     };
     let caller = Arc::new(Caller { socket: Some(socket), ..caller });
     let end = shared.stop.child_token();
-    let writing = write(sender, outgoing, end.clone());
-    let reading = read(shared, caller, queue, receiver, end.clone());
+    let writing = write(sender, outgoing_items, outgoing_answers, end.clone());
+    let answers = Answers { queue: answers, backlog: Arc::clone(backlog) };
+    let reading = read(shared, caller, answers, receiver, end.clone());
     // Each ends the other through `end`; what they drop ends the subscriptions.
     tokio::join!(writing, reading);
 }
 
-/// Sends what waits, and a ping now and then; at the end says goodbye.
-async fn write(mut sender: Sender<Stream>, mut outgoing: mpsc::Receiver<Box<RawValue>>, end: CancellationToken) {
+/// Where answers wait for their turn, counted.
+#[derive(Clone)]
+struct Answers {
+    queue: mpsc::Sender<Counted>,
+    backlog: Arc<Backlog>,
+}
+
+/// Sends what waits, and a ping now and then; at the end says goodbye. Items of subscriptions go first: after the answer
+/// that a subscription is over, none of it comes.
+async fn write(
+    mut sender: Sender<Stream>,
+    mut items: mpsc::Receiver<Box<RawValue>>,
+    mut answers: mpsc::Receiver<Counted>,
+    end: CancellationToken,
+) {
     let mut pings = interval(Duration::from_millis(SOCKET_PING_MS));
     pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        // All three are cancel-safe.
+        // All four are cancel-safe.
         let sent = tokio::select! {
+            biased;
             () = end.cancelled() => break,
-            message = outgoing.recv() => match message {
-                Some(message) => send(&mut sender, message).await,
+            _ = pings.tick() => ping(&mut sender).await,
+            item = items.recv() => match item {
+                Some(item) => send(&mut sender, item.get()).await,
                 None => break,
             },
-            _ = pings.tick() => ping(&mut sender).await,
+            answer = answers.recv() => match answer {
+                Some(answer) => send(&mut sender, answer.text()).await,
+                None => break,
+            },
         };
         if sent.is_err() {
             break;
@@ -108,8 +139,8 @@ async fn write(mut sender: Sender<Stream>, mut outgoing: mpsc::Receiver<Box<RawV
     timeout(Duration::from_millis(RPC_STALL_MS), sender.close()).await.ok();
 }
 
-async fn send(sender: &mut Sender<Stream>, message: Box<RawValue>) -> Result<(), soketto::connection::Error> {
-    sender.send_text_owned(Box::<str>::from(message).into_string()).await?;
+async fn send(sender: &mut Sender<Stream>, message: &str) -> Result<(), soketto::connection::Error> {
+    sender.send_text(message).await?;
     sender.flush().await
 }
 
@@ -125,7 +156,7 @@ async fn ping(sender: &mut Sender<Stream>) -> Result<(), soketto::connection::Er
 async fn read(
     shared: &Arc<Shared>,
     caller: Arc<Caller>,
-    queue: mpsc::Sender<Box<RawValue>>,
+    answers: Answers,
     mut receiver: Receiver<Stream>,
     end: CancellationToken,
 ) {
@@ -145,11 +176,11 @@ async fn read(
                 None => break,
             },
         };
-        let (shared, caller, queue) = (Arc::clone(shared), Arc::clone(&caller), queue.clone());
+        let (shared, caller, answers) = (Arc::clone(shared), Arc::clone(&caller), answers.clone());
         calls.spawn(async move {
             if let Some(answer) = shared.dispatcher.answer(&caller, &message).await {
                 // It fails only where nobody is left to read it.
-                queue.send(answer).await.ok();
+                answers.queue.send(answers.backlog.charge(answer.into())).await.ok();
             }
             drop(place);
         });

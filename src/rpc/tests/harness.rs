@@ -221,8 +221,12 @@ pub struct Socket {
 
 impl Socket {
     pub async fn send(&mut self, text: &str) {
-        self.sender.send_text(text).await.unwrap();
-        self.sender.flush().await.unwrap();
+        assert!(self.try_send(text).await);
+    }
+
+    /// Whether the connection took it.
+    pub async fn try_send(&mut self, text: &str) -> bool {
+        self.sender.send_text(text).await.is_ok() && self.sender.flush().await.is_ok()
     }
 
     /// The next message; nothing if the server closed the connection.

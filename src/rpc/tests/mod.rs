@@ -1,6 +1,7 @@
 //! The server over real sockets, in front of a real node: a chain of one masternode that elects itself.
 
 mod access;
+mod busy;
 mod calls;
 mod harness;
 mod payments;
