@@ -121,6 +121,12 @@ pub const MAX_KEYSTORE_BYTES: u64 = 1_000_000;
 pub const MAX_WALLET_COINS: usize = 1_000_000;
 /// Most payments of one load: each is signed and held in memory before the clock runs, about half a kilobyte.
 pub const MAX_LOAD_PAYMENTS: u64 = 2_000_000;
+/// Most connections of a load of reads.
+pub const MAX_READ_CONNECTIONS: u16 = 1_024;
+/// Longest run of reads, in seconds: every latency is kept.
+pub const MAX_READ_SECONDS: u32 = 60;
+/// How long the answer to a read may take before it counts as none, in milliseconds.
+pub const READ_ANSWER_MS: u64 = 10_000;
 
 // snowball: sampling of payments.
 

@@ -5,7 +5,6 @@ use jsonrpsee::core::client::{ClientT as _, Error as ClientError};
 use jsonrpsee::core::params::{ArrayParams, BatchRequestBuilder};
 use jsonrpsee::http_client::{HeaderMap, HeaderValue, HttpClient};
 use jsonrpsee::types::ErrorObject;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -42,6 +41,14 @@ pub enum CallError {
         /// What went wrong.
         reason: String,
     },
+    /// Something answers, and it is no answer to the call.
+    #[error("the answer of {url} makes no sense: {reason}")]
+    Nonsense {
+        /// Where.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The node says no.
     #[error("{message} (error {code}{})", reason.as_ref().map(|r| format!(", {r}")).unwrap_or_default())]
     Refused {
@@ -58,6 +65,8 @@ pub enum CallError {
 #[derive(Clone, Debug)]
 pub struct Client {
     url: String,
+    /// The value of that header.
+    authorization: Option<String>,
     inner: HttpClient,
 }
 
@@ -67,29 +76,47 @@ impl Client {
     /// # Errors
     /// [`CallError::Url`], [`CallError::Cookie`].
     pub fn new(url: &str, cookie: Option<&Path>) -> Result<Self, CallError> {
-        let mut headers = HeaderMap::new();
+        let mut authorization = None;
         if let Some(path) = cookie {
             let text = std::fs::read_to_string(path);
             let text = text.map_err(|reason| CallError::Cookie { path: path.to_owned(), reason })?;
-            let credentials = format!("Basic {}", Base64::encode_string(text.trim().as_bytes()));
-            // Base64 has no byte that a header may not have.
-            if let Ok(value) = HeaderValue::from_str(&credentials) {
-                headers.insert("authorization", value);
-            }
+            authorization = Some(format!("Basic {}", Base64::encode_string(text.trim().as_bytes())));
+        }
+        Self::build(url, authorization, TIMEOUT)
+    }
+
+    /// The same client, whose calls have this long to be answered.
+    ///
+    /// # Errors
+    /// None that making it did not have.
+    pub fn with_timeout(&self, timeout: Duration) -> Result<Self, CallError> {
+        Self::build(&self.url, self.authorization.clone(), timeout)
+    }
+
+    fn build(url: &str, authorization: Option<String>, timeout: Duration) -> Result<Self, CallError> {
+        let mut headers = HeaderMap::new();
+        // Base64 has no byte that a header may not have.
+        if let Some(Ok(value)) = authorization.as_deref().map(HeaderValue::from_str) {
+            headers.insert("authorization", value);
         }
         let built = HttpClient::builder()
             .set_headers(headers)
-            .request_timeout(TIMEOUT)
+            .request_timeout(timeout)
             .max_response_size(MAX_RESPONSE_BYTES)
             .max_concurrent_requests(4_096)
             .build(url);
         let inner = built.map_err(|e| CallError::Url { url: url.to_owned(), reason: e.to_string() })?;
-        Ok(Self { url: url.to_owned(), inner })
+        Ok(Self { url: url.to_owned(), authorization, inner })
     }
 
     /// Where the node is.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What its calls say of who makes them: the value of the `Authorization` header.
+    pub fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
     }
 
     /// Calls `method` with parameters by position.
@@ -105,22 +132,26 @@ impl Client {
         self.inner.request(method, array).await.map_err(|error| self.explain(error))
     }
 
-    /// Hands in transactions, given as hex, with one request. The answers are in the order of the transactions.
+    /// Hands in transactions, given as hex, with one request. The answers are in the order of the transactions: what
+    /// the node says, which has to be the txid.
     ///
     /// # Errors
     /// [`CallError`] if there is no answer to the request; one for each transaction that the node does not take.
-    pub async fn send_raw_transactions(&self, hexes: &[String]) -> Result<Vec<Result<(), CallError>>, CallError> {
+    pub async fn send_raw_transactions(&self, hexes: &[String]) -> Result<Vec<Result<Value, CallError>>, CallError> {
         let mut batch = BatchRequestBuilder::new();
         for hex in hexes {
             batch.insert("send_raw_transaction", [hex]).map_err(|e| self.unreachable(&e))?;
         }
-        let answers = self.inner.batch_request::<IgnoredAny>(batch).await.map_err(|error| self.explain(error))?;
-        Ok(answers.into_iter().map(|answer| answer.map(drop).map_err(|object| refused(&object))).collect())
+        let answers = self.inner.batch_request::<Value>(batch).await.map_err(|error| self.explain(error))?;
+        Ok(answers.into_iter().map(|answer| answer.map_err(|object| refused(&object))).collect())
     }
 
     fn explain(&self, error: ClientError) -> CallError {
         match error {
             ClientError::Call(object) => refused(&object),
+            wrong @ (ClientError::ParseError(_) | ClientError::InvalidRequestId(_)) => {
+                CallError::Nonsense { url: self.url.clone(), reason: wrong.to_string() }
+            }
             other => self.unreachable(&other),
         }
     }

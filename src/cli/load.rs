@@ -2,6 +2,7 @@
 
 mod coins;
 mod progress;
+mod reads;
 mod send;
 mod watch;
 
@@ -28,12 +29,18 @@ use watch::Watch;
 /// How long a run takes if neither a count nor seconds are given.
 const DEFAULT_SECONDS: u32 = 10;
 
+/// Between the settling of the last pair of rivals and the last look at them: who loses is heard of later than who wins.
+const RIVALS_GRACE: Duration = Duration::from_secs(1);
+
 /// What to send.
 #[derive(clap::Args, Debug)]
+#[command(subcommand_negates_reqs = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// The key whose outputs are spent, like faucet.key of a devnet. What it pays goes back to it, less the fees.
-    #[arg(long, value_name = "FILE")]
-    key_file: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    key_file: Option<PathBuf>,
     /// Payments a second.
     #[arg(long, value_name = "R", required_unless_present = "steps", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
@@ -53,9 +60,19 @@ pub struct Arguments {
     /// Seconds that payments have to become final after the last was sent.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     settle: u32,
+    /// Seconds that a node has to answer a request.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    answer_timeout: u32,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// Load that is no payments.
+#[derive(clap::Subcommand, Debug)]
+enum Other {
+    /// Calls that read, as many as the nodes answer: reads a second and their latency.
+    Reads(reads::Arguments),
 }
 
 /// What is printed with `--json`.
@@ -78,21 +95,36 @@ enum Runs<'a> {
 
 /// Runs it.
 pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
+    if let Some(Other::Reads(reads)) = &arguments.other {
+        let Arguments { key_file: None, rate: None, count: None, seconds: None, .. } = arguments else {
+            return Err(CliError::usage("what comes before `reads` is for payments: say it behind `reads`, or not"));
+        };
+        return reads::run(global, reads);
+    }
+    let key_file = arguments.key_file.as_ref().ok_or_else(|| CliError::usage("say --key-file FILE"))?;
     block_on(async {
-        let key = keyfile::read(&arguments.key_file).map_err(CliError::failure)?;
+        let key = keyfile::read(key_file).map_err(CliError::failure)?;
         let mut nodes = Vec::new();
         for client in global.clients()? {
-            nodes.push(RemoteNode::at(client).await?);
+            let client = client.with_timeout(Duration::from_secs(arguments.answer_timeout.into()));
+            nodes.push(RemoteNode::at(client.map_err(CliError::usage)?).await?);
         }
-        let reports = Load { arguments, key, nodes, progress: Progress::new() }.run().await?;
-        let both: u64 = reports.iter().map(|report| report.conflicts.both_final).sum();
-        match both {
-            0 => Ok(()),
-            pairs => {
-                Err(CliError::failure(format!("{pairs} double spends have both rivals final: this must never be")))
-            }
-        }
+        verdict(&Load { arguments, key, nodes, progress: Progress::new() }.run().await?)
     })
+}
+
+/// Whether all went as it must: two rivals that are both final outweigh everything else.
+fn verdict(reports: &[RunReport]) -> Result<(), CliError> {
+    let both: u64 = reports.iter().map(|report| report.conflicts.both_final).sum();
+    if both > 0 {
+        let text = format!("ALARM: {both} double spends have both rivals final: this must never be");
+        return Err(CliError::failure(text));
+    }
+    let problems: Vec<&str> = reports.iter().flat_map(|report| &report.problems).map(String::as_str).collect();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::failure(problems.join("; "))),
+    }
 }
 
 /// A load with everything it needs.
@@ -155,17 +187,23 @@ impl Load<'_> {
             tokio::time::timeout(limit, book.all_settled()).await.ok();
             Ok::<(), CliError>(())
         };
+        let mut problems = Vec::new();
+        let following = async {
+            problems.push(watch.follow(&book, clock).await.to_string());
+            // What was sent is asked for at the end.
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             sent = sending => sent?,
-            failed = watch.follow(&book, clock) => return Err(failed),
+            () = following => {}
             () = self.progress.follow(&book) => {}
         }
-        let finals = self.look_again(&book, clock).await?;
-        Ok(RunReport::of(&book, rate, &finals, watch.gaps()))
+        let finals = self.look_again(&book, clock, &mut problems).await;
+        Ok(RunReport { problems, ..RunReport::of(&book, rate, &finals, watch.gaps()) })
     }
 
     /// Asks for what was not heard of; and every node for the rivals, of which no two may be final anywhere.
-    async fn look_again(&self, book: &Book, clock: Clock) -> Result<BTreeSet<u32>, CliError> {
+    async fn look_again(&self, book: &Book, clock: Clock, problems: &mut Vec<String>) -> BTreeSet<u32> {
         let numbers = |wanted: fn(Role) -> bool| -> Vec<u32> {
             let numbered = book.payments().iter().zip(0..).filter(|(payment, _)| wanted(payment.role));
             numbered.map(|(_, number)| number).collect()
@@ -173,11 +211,18 @@ impl Load<'_> {
         let mut missing = numbers(|role| role == Role::Alone);
         missing.retain(|number| !book.is_final(*number));
         let rivals = numbers(|role| role != Role::Alone);
+        if !rivals.is_empty() {
+            tokio::time::sleep(RIVALS_GRACE).await;
+        }
         let mut finals = BTreeSet::new();
         for (at, node) in self.nodes.iter().enumerate() {
             let asked = if at == 0 { [missing.as_slice(), &rivals].concat() } else { rivals.clone() };
             let txids: Vec<_> = asked.iter().filter_map(|number| Some(book.payment(*number)?.txid)).collect();
-            for (number, status) in asked.iter().zip(node.statuses(&txids).await?) {
+            let statuses = node.statuses(&txids).await.unwrap_or_else(|error| {
+                problems.push(format!("what became of {} transactions is not known: {error}", txids.len()));
+                Vec::new()
+            });
+            for (number, status) in asked.iter().zip(statuses) {
                 match (status.is_final(), status.status.as_str(), status.reason) {
                     (true, _, _) => {
                         finals.insert(*number);
@@ -188,7 +233,7 @@ impl Load<'_> {
                 }
             }
         }
-        Ok(finals)
+        finals
     }
 
     /// Rates, and how many payments at each.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Percentiles in milliseconds, rounded to the nearest.
+/// Percentiles, in the unit that the name of their field has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Percentiles {
     /// Half of all were at most this.
@@ -16,13 +16,20 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
-    /// Those of latencies in microseconds; `None` of none.
-    pub fn of(mut latencies_us: Vec<u64>) -> Option<Self> {
+    /// Those of latencies in microseconds, in milliseconds, rounded to the nearest; `None` of none.
+    pub fn of(latencies_us: Vec<u64>) -> Option<Self> {
+        let ms = |us: u64| us.saturating_add(500) / 1_000;
+        let Self { p50, p90, p99, max } = Self::of_us(latencies_us)?;
+        Some(Self { p50: ms(p50), p90: ms(p90), p99: ms(p99), max: ms(max) })
+    }
+
+    /// Those of latencies in microseconds, as they are; `None` of none.
+    pub fn of_us(mut latencies_us: Vec<u64>) -> Option<Self> {
         latencies_us.sort_unstable();
         let at = |percent: usize| {
             // The smallest rank that at least this many percent have, from 1.
             let rank = (latencies_us.len() * percent).div_ceil(100);
-            latencies_us.get(rank.checked_sub(1)?).map(|us| us.saturating_add(500) / 1_000)
+            latencies_us.get(rank.checked_sub(1)?).copied()
         };
         Some(Self { p50: at(50)?, p90: at(90)?, p99: at(99)?, max: at(100)? })
     }

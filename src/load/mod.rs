@@ -5,5 +5,6 @@ pub mod book;
 pub mod coins;
 pub mod latency;
 pub mod payments;
+pub mod reads;
 pub mod report;
 pub mod schedule;

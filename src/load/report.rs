@@ -43,6 +43,8 @@ pub struct RunReport {
     pub conflicts: Conflicts,
     /// How often the subscription was cut off.
     pub subscription_gaps: u64,
+    /// What could not be looked at, in sentences: with any of these the figures are not complete.
+    pub problems: Vec<String>,
 }
 
 /// What became of pairs of rivals.
@@ -103,6 +105,7 @@ impl RunReport {
             rejected,
             conflicts: Conflicts::default(),
             subscription_gaps: 0,
+            problems: Vec::new(),
         }
     }
 }
@@ -179,6 +182,12 @@ impl Display for RunReport {
         if self.conflicts.pairs > 0 {
             let Conflicts { pairs, one_final, none_final, both_final } = self.conflicts;
             writeln!(f, "double spends   {pairs}: one final {one_final}, none {none_final}, both {both_final}")?;
+            if both_final > 0 {
+                writeln!(f, "ALARM           {both_final} double spends have both rivals final: this must never be")?;
+            }
+        }
+        for problem in &self.problems {
+            writeln!(f, "PROBLEM         {problem}")?;
         }
         if self.subscription_gaps > 0 {
             writeln!(
@@ -255,6 +264,7 @@ mod tests {
         assert_eq!(report.latency_ms.unwrap().max, 100);
         assert!(report.errors.is_empty());
         assert!(report.to_string().contains("4: one final 2, none 1, both 1"));
+        assert!(report.to_string().contains("\nALARM           1 double spends"));
     }
 
     #[test]

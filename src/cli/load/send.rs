@@ -17,6 +17,8 @@ use tokio::time::Instant;
 const REQUESTS_A_NODE: usize = 32;
 /// Between now and the first due time.
 const LEAD: Duration = Duration::from_millis(50);
+/// Why a payment counts as not taken whose answer says something else than its txid.
+const WRONG_ANSWER: &str = "wrong answer";
 
 /// The clock of a run.
 #[derive(Clone, Copy)]
@@ -93,10 +95,13 @@ async fn request(client: Client, numbers: Vec<u32>, book: Arc<Book>, clock: Cloc
     let now = clock.now_us();
     match answers {
         Ok(answers) => {
-            for (number, answer) in numbers.iter().zip(answers) {
-                match answer {
-                    Ok(()) => book.taken(*number, now),
-                    Err(error) => book.refused(*number, reason_of(error)),
+            let mut answers = answers.into_iter();
+            for number in numbers {
+                let txid = book.payment(number).map(|payment| payment.txid.to_string());
+                match answers.next() {
+                    Some(Ok(answer)) if answer.as_str() == txid.as_deref() => book.taken(number, now),
+                    Some(Err(error)) => book.refused(number, reason_of(error)),
+                    Some(Ok(_)) | None => book.refused(number, WRONG_ANSWER.to_owned()),
                 }
             }
         }
@@ -113,6 +118,7 @@ fn reason_of(error: CallError) -> String {
         CallError::Refused { reason: Some(reason), .. } => reason,
         CallError::Refused { code, reason: None, .. } => format!("error {code}"),
         CallError::Unreachable { .. } => "no answer".to_owned(),
+        CallError::Nonsense { .. } => WRONG_ANSWER.to_owned(),
         other => other.to_string(),
     }
 }
