@@ -1,5 +1,7 @@
 //! Every bound of the node, in one place. What the chain spec sets is not here: these hold on any chain.
 
+use std::time::Duration;
+
 /// Most keys of a multisig lock.
 pub const MAX_MULTISIG_KEYS: usize = 16;
 /// Most inputs of a transaction.
@@ -213,6 +215,10 @@ pub const MAX_PASSED_ON_VOTES: usize = 16_384;
 
 /// Most payments and votes that the replica takes in one step.
 pub const MAX_STEP_INPUTS: usize = 512;
+/// A step that took in so much from outside is followed by a pause..
+pub const BUSY_STEP_INPUTS: usize = 16;
+/// ..so that no two such steps begin within this time.
+pub const BUSY_STEP_INTERVAL: Duration = Duration::from_millis(4);
 /// Most messages verified together.
 pub const MAX_VERIFIED_TOGETHER: usize = 512;
 /// Most transactions that users have under verification or on the way into the pool at a time; who comes then waits.

@@ -1,5 +1,6 @@
 //! `timed load`: payments at a given rate against running nodes, and what comes of them.
 
+mod blocks;
 mod coins;
 mod progress;
 mod reads;
@@ -73,6 +74,8 @@ pub struct Arguments {
 enum Other {
     /// Calls that read, as many as the nodes answer: reads a second and their latency.
     Reads(reads::Arguments),
+    /// No calls at all: listens how long after a slot's start its block is final.
+    Blocks(blocks::Arguments),
 }
 
 /// What is printed with `--json`.
@@ -95,11 +98,16 @@ enum Runs<'a> {
 
 /// Runs it.
 pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
-    if let Some(Other::Reads(reads)) = &arguments.other {
+    if let Some(other) = &arguments.other {
         let Arguments { key_file: None, rate: None, count: None, seconds: None, .. } = arguments else {
-            return Err(CliError::usage("what comes before `reads` is for payments: say it behind `reads`, or not"));
+            return Err(CliError::usage(
+                "what comes before `reads` or `blocks` is for payments: say it behind, or not",
+            ));
         };
-        return reads::run(global, reads);
+        return match other {
+            Other::Reads(reads) => reads::run(global, reads),
+            Other::Blocks(blocks) => blocks::run(global, blocks),
+        };
     }
     let key_file = arguments.key_file.as_ref().ok_or_else(|| CliError::usage("say --key-file FILE"))?;
     block_on(async {

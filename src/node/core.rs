@@ -11,10 +11,11 @@ use super::input::{Inbox, InputKind, NodeInput, Question};
 use super::lanes::Taken;
 use super::view::{Gauges, View};
 use crate::ledger::{Stage, Submission, VerifiedTx};
-use crate::limits::MAX_STEP_INPUTS;
+use crate::limits::{BUSY_STEP_INPUTS, BUSY_STEP_INTERVAL, MAX_STEP_INPUTS};
 use crate::replica::{Command, CommittedBlock, Event, Input, Message, PeerId, Replica};
 use crate::types::number::{Height, TimeMs};
 use std::sync::Arc;
+use std::time::Instant;
 use tracing::{debug, error, info, trace, warn};
 
 /// The way out to other nodes. Neither call waits.
@@ -80,7 +81,7 @@ impl<W: Wire> Core<W> {
             let mut inputs = Vec::with_capacity(items.len().max(1));
             let mut questions = Vec::new();
             let mut holds = Vec::new();
-            let now = clock::now();
+            let (now, started) = (clock::now(), Instant::now());
             for NodeInput { kind, held } in items {
                 holds.extend(held);
                 match kind {
@@ -105,7 +106,12 @@ impl<W: Wire> Core<W> {
             self.execute(now, commands);
             self.view.set_gauges(Gauges::of(&self.replica));
             self.answer(questions);
+            let is_busy = holds.len() >= BUSY_STEP_INPUTS;
             drop(holds);
+            if is_busy {
+                // Lets more arrive: what many small steps cost grows with their number, and so does the wait for a core.
+                std::thread::sleep(BUSY_STEP_INTERVAL.saturating_sub(started.elapsed()));
+            }
         }
     }
 
