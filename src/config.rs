@@ -351,14 +351,21 @@ impl Config {
     /// # Errors
     /// [`ConfigError::NoSuchChain`], [`ConfigError::Chain`].
     pub fn chain_spec(&self) -> Result<ChainSpec, ConfigError> {
-        let name = &self.chain;
-        if let Some(spec) = ChainSpec::builtin(name) {
-            return Ok(spec);
-        }
-        let text = std::fs::read_to_string(name);
-        let text = text.map_err(|reason| ConfigError::NoSuchChain { name: name.clone(), reason })?;
-        ChainSpec::from_toml(&text).map_err(|reason| ConfigError::Chain { name: name.clone(), reason })
+        chain_spec(&self.chain)
     }
+}
+
+/// The chain spec of a built-in chain, or that in a file.
+///
+/// # Errors
+/// [`ConfigError::NoSuchChain`], [`ConfigError::Chain`].
+pub fn chain_spec(name: &str) -> Result<ChainSpec, ConfigError> {
+    if let Some(spec) = ChainSpec::builtin(name) {
+        return Ok(spec);
+    }
+    let text = std::fs::read_to_string(name);
+    let text = text.map_err(|reason| ConfigError::NoSuchChain { name: name.to_owned(), reason })?;
+    ChainSpec::from_toml(&text).map_err(|reason| ConfigError::Chain { name: name.to_owned(), reason })
 }
 
 /// The ports of a chain: links, JSON-RPC, figures.

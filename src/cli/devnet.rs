@@ -3,6 +3,7 @@
 use super::data_dir::{self, CHAIN_FILE, CONFIG_FILE, FAUCET_KEY_FILE, MASTERNODE_KEY_FILE, NODE_KEY_FILE};
 use super::{CliError, Global};
 use crate::chain::spec::{Allocation, ChainSpec, GenesisMasternode};
+use crate::config::chain_spec;
 use crate::keyfile;
 use crate::node::{clock, fresh_votes_log};
 use crate::types::address::to_address;
@@ -27,7 +28,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// What to do with a network.
 #[derive(clap::Subcommand, Debug)]
 pub enum Command {
-    /// Makes a folder with a chain, a funded key, and a configuration for each node.
+    /// Makes a folder with a chain, a funded key, and a configuration for each node. The chain has the rules of `dev`, or
+    /// of the chain that --chain names.
     Init {
         /// How many masternodes.
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_NODES)))]
@@ -35,9 +37,9 @@ pub enum Command {
         /// The folder.
         #[arg(long)]
         dir: PathBuf,
-        /// Length of a slot in milliseconds.
-        #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(200..=3_600_000))]
-        slot_ms: u64,
+        /// Length of a slot in milliseconds; that of the chain whose rules are taken if not given.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(200..=3_600_000))]
+        slot_ms: Option<u64>,
         /// P2P port of node 0; RPC is on the next one, node 1 ten further on.
         #[arg(long, default_value_t = 25_200)]
         base_port: u16,
@@ -51,9 +53,13 @@ pub enum Command {
 }
 
 /// Does it.
-pub fn run(_global: &Global, command: &Command) -> Result<(), CliError> {
+pub fn run(global: &Global, command: &Command) -> Result<(), CliError> {
     match command {
-        Command::Init { nodes, dir, slot_ms, base_port } => init(*nodes, dir, *slot_ms, *base_port),
+        Command::Init { nodes, dir, slot_ms, base_port } => {
+            let mut rules = chain_spec(global.chain.as_deref().unwrap_or("dev")).map_err(CliError::usage)?;
+            rules.slot_ms = slot_ms.unwrap_or(rules.slot_ms);
+            init(*nodes, dir, rules, *base_port)
+        }
         Command::Run { dir } => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map_err(CliError::failure)?.block_on(run_all(dir))
@@ -61,7 +67,8 @@ pub fn run(_global: &Global, command: &Command) -> Result<(), CliError> {
     }
 }
 
-fn init(nodes: u16, dir: &Path, slot_ms: u64, base_port: u16) -> Result<(), CliError> {
+/// Makes the folder; `spec` says everything but the name, the start, the masternodes and the money.
+fn init(nodes: u16, dir: &Path, mut spec: ChainSpec, base_port: u16) -> Result<(), CliError> {
     let last_port = u32::from(base_port) + u32::from(nodes) * u32::from(PORTS_A_NODE);
     if last_port > u32::from(u16::MAX) {
         return Err(CliError::Usage(format!("--base-port {base_port} leaves no room for {nodes} nodes")));
@@ -82,10 +89,8 @@ fn init(nodes: u16, dir: &Path, slot_ms: u64, base_port: u16) -> Result<(), CliE
         keys.push(keyfile::read_or_create(&folder.join(MASTERNODE_KEY_FILE)).map_err(CliError::failure)?);
     }
     let p2p = |node: u16| base_port + node * PORTS_A_NODE;
-    let mut spec = ChainSpec::builtin("dev").ok_or_else(|| CliError::failure("the built-in chain dev is damaged"))?;
     spec.name = "devnet".to_owned();
     spec.genesis_time_ms = clock::now().0;
-    spec.slot_ms = slot_ms;
     let tier = spec.tiers.first().map(|tier| tier.name.clone()).unwrap_or_default();
     let masternode = |(node, key): (u16, &crate::types::keys::SecretKey)| GenesisMasternode {
         consensus_key: key.public_key(),
@@ -195,5 +200,32 @@ async fn stop_all(nodes: &mut [(u16, PathBuf, Child)]) {
             println!("node {node} does not stop and is killed");
             child.kill().await.ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_the_rules_of_the_chain_it_is_made_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = folder.path().join("rules.toml");
+        let spec =
+            ChainSpec { overflow_min_bytes: 1_900_000, slot_ms: 7_000, ..ChainSpec::builtin("testnet").unwrap() };
+        std::fs::write(&rules, spec.to_toml().unwrap()).unwrap();
+        let made = |chain: Option<&Path>, slot_ms, dir: &str| {
+            let dir = folder.path().join(dir);
+            let global = Global { chain: chain.map(|file| file.to_str().unwrap().to_owned()), ..Global::default() };
+            run(&global, &Command::Init { nodes: 2, dir: dir.clone(), slot_ms, base_port: 25_200 }).unwrap();
+            chain_spec(dir.join(CHAIN_FILE).to_str().unwrap()).unwrap()
+        };
+        let after_file = made(Some(&rules), None, "file");
+        assert_eq!((after_file.overflow_min_bytes, after_file.slot_ms), (1_900_000, 7_000));
+        assert_eq!((after_file.masternodes.len(), after_file.name.as_str()), (2, "devnet"));
+        assert_eq!(made(Some(&rules), Some(300), "faster").slot_ms, 300);
+        let usual = made(None, None, "usual");
+        let dev = ChainSpec::builtin("dev").unwrap();
+        assert_eq!((usual.overflow_min_bytes, usual.slot_ms), (dev.overflow_min_bytes, 2_000));
     }
 }
