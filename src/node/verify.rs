@@ -145,3 +145,46 @@ impl VerifyStage {
         self.inbox.push(lane, NodeInput { kind, held });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::testing::{World, spec};
+    use tokio::sync::Semaphore;
+
+    fn held() -> Held {
+        Held::User(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap())
+    }
+
+    #[test]
+    fn a_question_about_a_payment_does_not_overtake_it() {
+        let world = World::of(spec());
+        let inbox: Arc<Inbox> = Arc::default();
+        // A verifier that has seen none of them yet.
+        let verifier = Arc::new(Verifier::new(world.chain.clone()));
+        let faults: FaultSink = Arc::new(|_, fault| panic!("{fault}"));
+        let (stage, threads) = VerifyStage::start(verifier, Arc::clone(&inbox), faults).unwrap();
+        let txs: Vec<_> = (0..8).map(|coin| world.pay(&[world.coin(coin)], &[1])).collect();
+        for tx in &txs {
+            let (txid, peer) = (tx.txid(), PeerId(7));
+            stage.message(peer, Message::Txs(vec![tx.tx().clone()]), held());
+            stage.message(peer, Message::SampleQuery { query: 1, txids: vec![txid] }, held());
+            stage.message(peer, Message::TxAnnounce(vec![txid]), held());
+        }
+        threads.stop();
+        inbox.close();
+        let mut kinds = Vec::new();
+        while let Taken::Items(items) = inbox.take(usize::MAX, None) {
+            kinds.extend(items.into_iter().map(|item| match item.kind {
+                InputKind::Replica(Input::Message { message: VerifiedMessage::Txs(txs), .. }) => (0, txs[0].txid()),
+                InputKind::Replica(Input::Message { message: VerifiedMessage::SampleQuery { txids, .. }, .. }) => {
+                    (1, txids[0])
+                }
+                InputKind::Replica(Input::Message { message: VerifiedMessage::TxAnnounce(txids), .. }) => (2, txids[0]),
+                _ => panic!("nobody said anything else"),
+            }));
+        }
+        let said = txs.iter().flat_map(|tx| [0, 1, 2].map(|kind| (kind, tx.txid())));
+        assert_eq!(kinds, said.collect::<Vec<_>>());
+    }
+}

@@ -131,6 +131,7 @@ fn fitting(txs: &[VerifiedTx]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::testing::{World, spec};
 
     fn certified(n: u8) -> Event {
         Event::Certified { txid: Txid([n; 32]), epoch: Default::default() }
@@ -166,5 +167,48 @@ mod tests {
         assert_eq!(notified(&mut outbox), [Txid([2; 32])]);
         outbox.notify_when_durable(certified(3));
         assert_eq!(notified(&mut outbox), [Txid([3; 32])], "nothing is left to wait for");
+    }
+
+    #[test]
+    fn what_a_step_has_to_tell_of_transactions_goes_first_and_together() {
+        let world = World::of(spec());
+        let txs: Vec<_> = (0..3).map(|coin| world.pay(&[world.coin(coin)], &[1])).collect();
+        let mut outbox = Outbox::default();
+        outbox.notify(certified(9));
+        txs.iter().for_each(|tx| outbox.publish(tx));
+        let many: Vec<Txid> = (0..=MAX_REQUEST_TXIDS).map(|n| Txid([u8::try_from(n % 251).unwrap(); 32])).collect();
+        many.iter().for_each(|txid| outbox.announce(PeerId(2), *txid));
+        outbox.announce(PeerId(1), many[5]);
+        let commands = outbox.take();
+        let [Command::Broadcast(whole), Command::Send { to: PeerId(1), message: one }, rest @ ..] = &commands[..]
+        else {
+            panic!("{commands:?}");
+        };
+        assert_eq!(**whole, Message::Txs(txs.iter().map(|tx| tx.tx().clone()).collect()));
+        assert_eq!(**one, Message::TxAnnounce(vec![many[5]]));
+        let announced = rest.iter().filter_map(|command| match command {
+            Command::Send { to: PeerId(2), message } => Some((**message).clone()),
+            _ => None,
+        });
+        let (full, left) = many.split_at(MAX_REQUEST_TXIDS);
+        assert_eq!(announced.collect::<Vec<_>>(), [full, left].map(|part| Message::TxAnnounce(part.to_vec())));
+        assert!(matches!(commands.last(), Some(Command::Notify(_))), "what else there is comes after");
+        assert!(outbox.take().is_empty());
+    }
+
+    #[test]
+    fn more_than_one_message_holds_is_sent_in_several() {
+        let world = World::of(spec());
+        let tx = world.pay(&[world.coin(0)], &[1]);
+        let mut outbox = Outbox::default();
+        (0..MAX_REQUEST_TXIDS + 1).for_each(|_| outbox.publish(&tx));
+        let sizes = outbox.take().into_iter().map(|command| match command {
+            Command::Broadcast(message) => match &*message {
+                Message::Txs(txs) => txs.len(),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(sizes.collect::<Vec<_>>(), [MAX_REQUEST_TXIDS, 1]);
     }
 }
