@@ -99,10 +99,26 @@ fn a_load_with_double_spends_finds_none_with_two_winners() {
     let cluster = Cluster::running(4, 31_200, 1_000);
     let urls: Vec<String> = (0..4).map(|node| format!("http://127.0.0.1:{}", cluster.rpc_port(node))).collect();
     let load = ["load", "--key-file", "faucet.key", "--rate", "100", "--count", "1500", "--conflicts", "5", "--json"];
+    let listener = {
+        let listen = ["load", "blocks", "--seconds", "5", "--json"];
+        let mut command = timed();
+        command.args(["--rpc-url", &urls.join(",")]).args(listen).current_dir(cluster.net());
+        std::thread::spawn(move || command.output().unwrap())
+    };
     let mut command = timed();
     command.args(["--rpc-url", &urls.join(",")]).args(load).current_dir(cluster.net());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    let heard = listener.join().unwrap();
+    assert!(heard.status.success(), "{heard:?}");
+    let blocks: Value = serde_json::from_slice(&heard.stdout).unwrap();
+    let blocks = blocks["blocks"].as_array().unwrap();
+    assert!(!blocks.is_empty(), "{heard:?}");
+    for block in blocks {
+        let header = cluster.call(0, "get_block", json!([block["height"]])).unwrap();
+        assert_eq!(block["size"], header["size"], "{block}");
+        assert!(block["last_us"].as_i64() >= block["first_us"].as_i64(), "{block}");
+    }
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report["fan_out_transactions"].as_u64().unwrap() > 0, "1,500 payments need more coins than the faucet has");
     assert_eq!((&report["finalized"], &report["not_final"]), (&json!(1_425), &json!(0)), "{report}");
