@@ -11,6 +11,8 @@ mod cluster;
 mod payer;
 #[path = "process/rpc.rs"]
 mod rpc;
+#[path = "process/tmpfs.rs"]
+mod tmpfs;
 #[path = "process/watch.rs"]
 mod watch;
 
@@ -20,6 +22,10 @@ mod clients;
 mod crashes;
 #[path = "process/db.rs"]
 mod db;
+#[path = "process/full_disk.rs"]
+mod full_disk;
+#[path = "process/joiner.rs"]
+mod joiner;
 #[path = "process/life.rs"]
 mod life;
 #[path = "process/lost_votes.rs"]

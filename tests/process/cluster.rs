@@ -3,6 +3,7 @@
 use crate::rpc::{self, Failure};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -97,6 +98,28 @@ impl Cluster {
         self.p2p_port(node) + 1
     }
 
+    pub fn rpc_address(&self, node: usize) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.rpc_port(node)).into()
+    }
+
+    /// Makes the folder of one more node that holds no masternode's key and knows `seeds` only; its number.
+    pub fn add_observer(&mut self, seeds: &[usize]) -> usize {
+        let node = self.nodes.len();
+        self.nodes.push(None);
+        let folder = self.folder(node);
+        std::fs::create_dir(&folder).unwrap();
+        let seeds: Vec<String> = seeds.iter().map(|seed| format!("127.0.0.1:{}", self.p2p_port(*seed))).collect();
+        let config = format!(
+            "chain = {:?}\ndata_dir = {folder:?}\n\n[p2p]\nlisten = \"127.0.0.1:{}\"\nseeds = {seeds:?}\n\n\
+             [rpc]\nlisten = \"127.0.0.1:{}\"\n",
+            self.net().join("chain.toml"),
+            self.p2p_port(node),
+            self.rpc_port(node),
+        );
+        std::fs::write(folder.join("config.toml"), config).unwrap();
+        node
+    }
+
     /// Starts a node; returns at once.
     pub fn spawn(&mut self, node: usize) {
         self.spawn_with(node, &[]);
@@ -154,6 +177,13 @@ impl Cluster {
         child.wait().unwrap()
     }
 
+    /// How a node ended that nobody stopped; `None` while it runs.
+    pub fn ended(&mut self, node: usize) -> Option<ExitStatus> {
+        let status = self.nodes[node].as_mut()?.try_wait().unwrap()?;
+        self.nodes[node] = None;
+        Some(status)
+    }
+
     pub fn is_running(&self, node: usize) -> bool {
         self.nodes[node].is_some()
     }
@@ -164,7 +194,7 @@ impl Cluster {
     }
 
     pub fn call(&self, node: usize, method: &str, parameters: Value) -> Result<Value, Failure> {
-        rpc::call(self.rpc_port(node), method, parameters)
+        rpc::call(self.rpc_address(node), method, parameters)
     }
 
     /// Height of a node's tip.

@@ -165,9 +165,13 @@ fn a_development_node_is_one_command() {
     assert!(first.starts_with("RPC") && first.contains("http://127.0.0.1:30601"), "{first}");
     let faucet = lines.map(Result::unwrap).find(|line| line.starts_with("faucet")).unwrap();
     let address = faucet.split([' ', ',']).find(|word| word.starts_with("rtime1")).unwrap().to_owned();
-    let height = || crate::rpc::call(30_601, "get_block_count", json!([])).ok().and_then(|count| count.as_u64());
+    let height = || {
+        crate::rpc::call(([127, 0, 0, 1], 30_601).into(), "get_block_count", json!([]))
+            .ok()
+            .and_then(|count| count.as_u64())
+    };
     wait_for("three blocks", || height().filter(|height| *height >= 3));
-    let balance = crate::rpc::call(30_601, "get_balance", json!([address])).unwrap();
+    let balance = crate::rpc::call(([127, 0, 0, 1], 30_601).into(), "get_balance", json!([address])).unwrap();
     assert!(balance["spendable"].as_str().unwrap().parse::<u64>().unwrap() > 0, "{balance}");
     child.kill().unwrap();
     child.wait().unwrap();

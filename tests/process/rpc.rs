@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Why a call gave no result.
@@ -14,10 +14,10 @@ pub enum Failure {
     Refused(Value),
 }
 
-/// Calls `method` of the node at this port.
-pub fn call(port: u16, method: &str, parameters: Value) -> Result<Value, Failure> {
+/// Calls `method` of the node at this address.
+pub fn call(address: SocketAddr, method: &str, parameters: Value) -> Result<Value, Failure> {
     let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": parameters }).to_string();
-    let answer = post(port, &request).map_err(|e| Failure::NoAnswer(e.to_string()))?;
+    let answer = post(address, &request).map_err(|e| Failure::NoAnswer(e.to_string()))?;
     let mut answer: Value = serde_json::from_str(&answer).map_err(|e| Failure::NoAnswer(format!("{e}: {answer}")))?;
     match answer.get("error") {
         Some(error) => Err(Failure::Refused(error.clone())),
@@ -25,12 +25,12 @@ pub fn call(port: u16, method: &str, parameters: Value) -> Result<Value, Failure
     }
 }
 
-fn post(port: u16, body: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+fn post(address: SocketAddr, body: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     write!(
         stream,
-        "POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+        "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{body}",
         body.len()
     )?;
