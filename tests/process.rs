@@ -7,14 +7,20 @@
 
 #[path = "process/cluster.rs"]
 mod cluster;
+#[path = "process/machines.rs"]
+mod machines;
 #[path = "process/payer.rs"]
 mod payer;
 #[path = "process/rpc.rs"]
 mod rpc;
 #[path = "process/tmpfs.rs"]
 mod tmpfs;
+#[path = "process/traffic.rs"]
+mod traffic;
 #[path = "process/watch.rs"]
 mod watch;
+#[path = "process/wire.rs"]
+mod wire;
 
 #[path = "process/clients.rs"]
 mod clients;
@@ -22,6 +28,8 @@ mod clients;
 mod crashes;
 #[path = "process/db.rs"]
 mod db;
+#[path = "process/far_apart.rs"]
+mod far_apart;
 #[path = "process/full_disk.rs"]
 mod full_disk;
 #[path = "process/joiner.rs"]
@@ -30,5 +38,7 @@ mod joiner;
 mod life;
 #[path = "process/lost_votes.rs"]
 mod lost_votes;
+#[path = "process/partitions.rs"]
+mod partitions;
 #[path = "process/punished.rs"]
 mod punished;

@@ -1,6 +1,8 @@
 //! A devnet of real processes, made and run as a user does it.
 
+use crate::machines::Machines;
 use crate::rpc::{self, Failure};
+use crate::wire::Wire;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,11 +22,22 @@ pub struct Cluster {
     dir: tempfile::TempDir,
     base_port: u16,
     nodes: Vec<Option<Child>>,
+    /// Where the nodes run, if each has a machine of its own.
+    machines: Option<Machines>,
 }
 
+/// Ports of a node that has a machine for itself.
+const OWN_P2P_PORT: u16 = 24_200;
+const OWN_RPC_PORT: u16 = 24_201;
+
 /// Waits until `look` gives something.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_longer(PATIENCE, what, look)
+}
+
+/// The same for what may take longer than most things.
+pub fn wait_longer<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = look() {
             return found;
@@ -35,8 +48,14 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_timed");
+
+/// Begins a command that runs it.
 pub fn timed() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_timed"));
+    without_settings(Command::new(PROGRAM))
+}
+
+fn without_settings(mut command: Command) -> Command {
     // What the one who runs the tests has set is not for these nodes.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIMED_")) {
         command.env_remove(name);
@@ -57,7 +76,7 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        Self { dir, base_port, nodes: (0..nodes).map(|_| None).collect() }
+        Self { dir, base_port, nodes: (0..nodes).map(|_| None).collect(), machines: None }
     }
 
     /// The same, with all nodes started and answering.
@@ -65,6 +84,24 @@ impl Cluster {
         let mut cluster = Self::new(nodes, base_port, slot_ms);
         cluster.start_all();
         cluster
+    }
+
+    /// The folder of a network whose nodes each get a machine of their own, with `spare` machines for more nodes; nothing
+    /// is started. The reason if that cannot be here.
+    pub fn on_machines(nodes: u16, spare: u16, slot_ms: u64) -> Result<Self, String> {
+        let machines = Machines::new(usize::from(nodes + spare))?;
+        let mut cluster = Self::new(nodes, OWN_P2P_PORT, slot_ms);
+        cluster.machines = Some(machines);
+        for node in 0..cluster.len() {
+            let others: Vec<usize> = (0..cluster.len()).filter(|other| *other != node).collect();
+            cluster.write_config(node, &others, true);
+        }
+        Ok(cluster)
+    }
+
+    /// The wire between the machines.
+    pub fn wire(&self) -> &Wire {
+        self.machines.as_ref().unwrap().wire()
     }
 
     /// How many nodes there are.
@@ -91,33 +128,64 @@ impl Cluster {
     }
 
     pub fn p2p_port(&self, node: usize) -> u16 {
-        self.base_port + 10 * u16::try_from(node).unwrap()
+        match &self.machines {
+            Some(_) => OWN_P2P_PORT,
+            None => self.base_port + 10 * u16::try_from(node).unwrap(),
+        }
     }
 
     pub fn rpc_port(&self, node: usize) -> u16 {
-        self.p2p_port(node) + 1
+        if self.machines.is_some() { OWN_RPC_PORT } else { self.p2p_port(node) + 1 }
+    }
+
+    /// The IP address at which this process reaches a node.
+    fn host(&self, node: usize) -> Ipv4Addr {
+        self.machines.as_ref().map_or(Ipv4Addr::LOCALHOST, |machines| machines.control_address(node))
     }
 
     pub fn rpc_address(&self, node: usize) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.rpc_port(node)).into()
+        (self.host(node), self.rpc_port(node)).into()
+    }
+
+    /// Where this process reaches a node as its peer.
+    pub fn p2p_address(&self, node: usize) -> SocketAddr {
+        (self.host(node), self.p2p_port(node)).into()
+    }
+
+    /// Of all nodes there are.
+    pub fn p2p_addresses(&self) -> Vec<SocketAddr> {
+        (0..self.len()).map(|node| self.p2p_address(node)).collect()
     }
 
     /// Makes the folder of one more node that holds no masternode's key and knows `seeds` only; its number.
     pub fn add_observer(&mut self, seeds: &[usize]) -> usize {
         let node = self.nodes.len();
         self.nodes.push(None);
+        std::fs::create_dir(self.folder(node)).unwrap();
+        self.write_config(node, seeds, false);
+        node
+    }
+
+    fn write_config(&self, node: usize, seeds: &[usize], is_masternode: bool) {
         let folder = self.folder(node);
-        std::fs::create_dir(&folder).unwrap();
-        let seeds: Vec<String> = seeds.iter().map(|seed| format!("127.0.0.1:{}", self.p2p_port(*seed))).collect();
-        let config = format!(
-            "chain = {:?}\ndata_dir = {folder:?}\n\n[p2p]\nlisten = \"127.0.0.1:{}\"\nseeds = {seeds:?}\n\n\
-             [rpc]\nlisten = \"127.0.0.1:{}\"\n",
+        let (mut listen, mut seed_host) = (Ipv4Addr::LOCALHOST, vec![Ipv4Addr::LOCALHOST; self.len()]);
+        if let Some(machines) = &self.machines {
+            listen = Ipv4Addr::UNSPECIFIED;
+            seed_host = (0..self.len()).map(|node| machines.address(node)).collect();
+        }
+        let seeds: Vec<String> =
+            seeds.iter().map(|seed| format!("{}:{}", seed_host[*seed], self.p2p_port(*seed))).collect();
+        let mut config = format!(
+            "chain = {:?}\ndata_dir = {folder:?}\n\n[p2p]\nlisten = \"{listen}:{}\"\nseeds = {seeds:?}\n\n\
+             [rpc]\nlisten = \"{}\"\npublic = true\n",
             self.net().join("chain.toml"),
             self.p2p_port(node),
-            self.rpc_port(node),
+            self.rpc_address(node),
         );
+        if is_masternode {
+            config += &format!("\n[masternode]\nkey_file = {:?}\n", folder.join("masternode.key"));
+        }
         std::fs::write(folder.join("config.toml"), config).unwrap();
-        node
     }
 
     /// Starts a node; returns at once.
@@ -129,7 +197,11 @@ impl Cluster {
     pub fn spawn_with(&mut self, node: usize, arguments: &[&str]) {
         assert!(self.nodes[node].is_none(), "node {node} runs");
         let log = OpenOptions::new().create(true).append(true).open(self.folder(node).join("node.log")).unwrap();
-        let child = timed()
+        let mut command = match &self.machines {
+            Some(machines) => without_settings(machines.command(node, PROGRAM)),
+            None => timed(),
+        };
+        let child = command
             .arg("--config")
             .arg(self.folder(node).join("config.toml"))
             .args(arguments)

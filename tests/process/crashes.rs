@@ -25,9 +25,8 @@ struct Outcome {
 fn crash(base_port: u16, cycles: u64) -> Outcome {
     let mut rng = ChaCha12Rng::seed_from_u64(cycles);
     let mut cluster = Cluster::running(4, base_port, 1_000);
-    let ports: Vec<u16> = (0..4).map(|node| cluster.p2p_port(node)).collect();
     let mut payer = Payer::new(&cluster);
-    let watch = Watch::start(&payer.chain, &ports);
+    let watch = Watch::start(&payer.chain, &cluster.p2p_addresses());
     let mut under_way: BTreeMap<String, Transaction> = BTreeMap::new();
     let mut acknowledged = BTreeSet::new();
     let mut kills = 0;

@@ -84,8 +84,7 @@ fn a_node_whose_disk_is_full_says_so_and_stops_and_loses_nothing() {
     std::os::unix::fs::symlink(log, folder.join("node.log")).unwrap();
     cluster.start_all();
     let payer = Payer::new(&cluster);
-    let ports: Vec<u16> = (0..4).map(|node| cluster.p2p_port(node)).collect();
-    let watch = Watch::start(&payer.chain, &ports);
+    let watch = Watch::start(&payer.chain, &cluster.p2p_addresses());
     let mut load = Load { payer, under_way: Vec::new(), told: BTreeSet::new(), others: 0 };
     for round in 1..=ROUNDS {
         let log_before = cluster.log(SMALL).len();

@@ -36,9 +36,8 @@ fn pay(cluster: &Cluster, payer: &mut Payer, round: usize) {
 #[test]
 fn a_masternode_without_its_log_observes_until_that_is_accepted_and_never_signs_two_things() {
     let mut cluster = Cluster::running(4, 30_800, 1_000);
-    let ports: Vec<u16> = (0..4).map(|node| cluster.p2p_port(node)).collect();
     let mut payer = Payer::new(&cluster);
-    let watch = Watch::start(&payer.chain, &ports);
+    let watch = Watch::start(&payer.chain, &cluster.p2p_addresses());
     (0..5).for_each(|round| pay(&cluster, &mut payer, round));
     cluster.stop(3);
     let votes = cluster.folder(3).join("votes.log");

@@ -1,6 +1,7 @@
 //! A listener on the wire: a node of its own that hears every vote and says whether a key signed two things.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use timed::chain::spec::Chain;
 use timed::network::{Event, Network, Settings};
@@ -26,11 +27,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Listens to the nodes at these ports.
-    pub fn start(chain: &Chain, ports: &[u16]) -> Self {
+    /// Listens to the nodes at these addresses.
+    pub fn start(chain: &Chain, nodes: &[SocketAddr]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut settings = Settings::new(chain.id(), SecretKey::from_bytes(&[0x77; 32]));
-        settings.seeds = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        settings.seeds = nodes.iter().map(ToString::to_string).collect();
         let heard = Arc::new(Mutex::new(Heard::default()));
         let (network, mut events) = runtime.block_on(Network::start(settings)).unwrap();
         let notes = Arc::clone(&heard);
