@@ -7,8 +7,12 @@
 
 #[path = "process/cluster.rs"]
 mod cluster;
+#[path = "process/intruder.rs"]
+mod intruder;
 #[path = "process/machines.rs"]
 mod machines;
+#[path = "process/offences.rs"]
+mod offences;
 #[path = "process/payer.rs"]
 mod payer;
 #[path = "process/rpc.rs"]
@@ -32,6 +36,8 @@ mod db;
 mod far_apart;
 #[path = "process/full_disk.rs"]
 mod full_disk;
+#[path = "process/hostile.rs"]
+mod hostile;
 #[path = "process/joiner.rs"]
 mod joiner;
 #[path = "process/life.rs"]

@@ -260,6 +260,14 @@ impl Cluster {
         self.nodes[node].is_some()
     }
 
+    /// Most memory that a running node has had resident.
+    pub fn memory_kib(&self, node: usize) -> u64 {
+        let id = self.nodes[node].as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().trim().parse().unwrap()
+    }
+
     /// What a node logged.
     pub fn log(&self, node: usize) -> String {
         std::fs::read_to_string(self.folder(node).join("node.log")).unwrap_or_default()

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// How long nodes may take to find each other again and catch up: they dial again after a minute at most.
 const LEVEL: Duration = Duration::from_secs(300);
 
+/// Most payments handed in during a cut.
+const ROUNDS: u32 = 250;
+
 /// What a partition came to.
 pub struct Outcome {
     pub payments: usize,
@@ -25,7 +28,7 @@ fn heights(cluster: &Cluster) -> Vec<u64> {
 
 /// Cuts `beyond` off from the other nodes of a running cluster for that long.
 pub fn partition(cluster: &Cluster, beyond: &[usize], before: Duration, cut: Duration) -> Outcome {
-    let mut traffic = Traffic::new(cluster);
+    let mut traffic = Traffic::new(cluster, cut / ROUNDS);
     let watch = Watch::start(&traffic.payer.chain, &cluster.p2p_addresses());
     let sides = [(0..cluster.len()).filter(|node| !beyond.contains(node)).collect(), beyond.to_vec()];
     traffic.flow(cluster, &sides, before);

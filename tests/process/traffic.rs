@@ -6,8 +6,6 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Pause between two rounds: load enough that something is always under way.
-const PAUSE: Duration = Duration::from_millis(40);
 /// Every how many rounds two rivals go out.
 const RIVALS_EVERY: usize = 4;
 /// Most txids in one question.
@@ -16,6 +14,8 @@ const MAX_ASKED: usize = 1_000;
 /// See the module.
 pub struct Traffic {
     pub payer: Payer,
+    /// Between two rounds: short enough that something is always under way, and long enough that the coins last.
+    pause: Duration,
     rounds: usize,
     /// Payments without a rival.
     plain: BTreeSet<String>,
@@ -25,9 +25,9 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    pub fn new(cluster: &Cluster) -> Self {
+    pub fn new(cluster: &Cluster, pause: Duration) -> Self {
         let (payer, said) = (Payer::new(cluster), BTreeMap::new());
-        Self { payer, rounds: 0, plain: BTreeSet::new(), pairs: Vec::new(), said }
+        Self { payer, pause, rounds: 0, plain: BTreeSet::new(), pairs: Vec::new(), said }
     }
 
     /// Goes on for that long; rivals go to one node of each side. Returns what was handed in.
@@ -47,7 +47,7 @@ impl Traffic {
             }
             self.look(cluster);
             // Paces the load; nothing is waited for.
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(self.pause);
         }
         handed_in
     }
