@@ -112,5 +112,5 @@ fn nothing_acknowledged_is_lost_when_nodes_are_killed() {
 #[ignore = "takes minutes"]
 fn kill_cycles() {
     let cycles = std::env::var("KILL_CYCLES").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
-    report(&crash(30_800, cycles));
+    report(&crash(31_800, cycles));
 }

@@ -71,7 +71,7 @@ fn ran(nodes: u16, base_port: u16, slot_ms: u64) -> (Cluster, String, u64) {
 
 #[test]
 fn a_healthy_directory_is_said_to_be_healthy_and_a_node_that_runs_is_left_alone() {
-    let (mut cluster, txid, height) = ran(1, 30_700, 400);
+    let (mut cluster, txid, height) = ran(1, 31_700, 400);
     let folder = cluster.folder(0);
     let said = healthy(&folder).out;
     for part in ["blocks ", "supply ", "signatures ", "index ", "journal ", "votes.log "] {
@@ -103,7 +103,7 @@ fn a_healthy_directory_is_said_to_be_healthy_and_a_node_that_runs_is_left_alone(
 
 #[test]
 fn a_damaged_index_and_a_damaged_block_are_named_and_repaired() {
-    let (mut cluster, txid, height) = ran(1, 30_720, 400);
+    let (mut cluster, txid, height) = ran(1, 31_720, 400);
     let folder = cluster.folder(0);
     // Where sled notices a bad page, it may go back to an older state, from which the index catches up: no damage then.
     let index = folder.join("db/db");
@@ -143,7 +143,7 @@ fn a_damaged_index_and_a_damaged_block_are_named_and_repaired() {
 
 #[test]
 fn what_has_no_second_copy_is_named_and_fetched_from_other_nodes() {
-    let (mut cluster, txid, height) = ran(4, 30_740, 1_000);
+    let (mut cluster, txid, height) = ran(4, 31_740, 1_000);
     let folder = cluster.folder(3);
     let journal = files_in(&folder.join("journal")).into_iter().find(|file| file.metadata().unwrap().len() > 200);
     flip(&journal.unwrap(), 100);
