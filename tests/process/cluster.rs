@@ -225,9 +225,14 @@ impl Cluster {
 
     pub fn wait_until_up(&mut self, node: usize) {
         let deadline = Instant::now() + PATIENCE;
-        while self.call(node, "get_block_count", json!([])).is_err() {
+        loop {
+            let answers = self.call(node, "get_block_count", json!([])).is_ok();
+            // Looked at after the call: what answers may be a stranger's node, at whose port this one could not listen.
             let ended = self.nodes[node].as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "node {node} ended: {ended:?}\n{}", self.log(node));
+            if answers {
+                return;
+            }
             assert!(Instant::now() < deadline, "node {node} does not answer\n{}", self.log(node));
             std::thread::sleep(LOOK);
         }
