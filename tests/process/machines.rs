@@ -133,7 +133,11 @@ fn try_what_is_needed() -> Result<(), String> {
 
 /// Tells the networks of this process from those of others.
 fn network() -> u8 {
-    u8::try_from(std::process::id() % 256).unwrap()
+    network_of(std::process::id())
+}
+
+fn network_of(process: u32) -> u8 {
+    u8::try_from(process % 256).unwrap()
 }
 
 /// Removes the machines of processes that are no more, with what still runs on them.
@@ -141,7 +145,8 @@ fn remove_what_was_left() -> Result<(), String> {
     for line in ip("netns list")?.lines() {
         let Some(name) = line.split(' ').next().filter(|name| name.starts_with(PREFIX)) else { continue };
         let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')).map(|(owner, _)| owner);
-        if owner.is_none_or(|owner| owner.parse::<u32>().is_err() || Path::new("/proc").join(owner).exists()) {
+        let Some(owner) = owner.and_then(|owner| owner.parse::<u32>().ok()) else { continue };
+        if Path::new("/proc").join(owner.to_string()).exists() {
             continue;
         }
         for process in ip(&format!("netns pids {name}"))?.split_whitespace() {
@@ -149,6 +154,8 @@ fn remove_what_was_left() -> Result<(), String> {
             Command::new("kill").args(["-9", process]).status().ok();
         }
         ip(&format!("netns delete {name}"))?;
+        // Gone with the first of its machines.
+        ip(&format!("route delete unreachable 198.18.{}.0/24", network_of(owner))).ok();
     }
     Ok(())
 }
