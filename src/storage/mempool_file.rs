@@ -6,14 +6,13 @@
 //! ```
 
 use super::files::{FileError, Files};
+use super::whole_file;
 use crate::limits::MAX_TX_WIRE_BYTES;
 use crate::types::codec::{decode, encode};
 use crate::types::transaction::Transaction;
 
 /// The file's name.
 pub const MEMPOOL_FILE: &str = "mempool.dat";
-/// Where it is written before it takes the old one's place.
-const NEW_MEMPOOL_FILE: &str = "mempool.dat.new";
 const CHECKSUM_BYTES: usize = 16;
 
 /// Writes `txs` in place of what was there.
@@ -29,13 +28,7 @@ pub fn save<'a>(files: &dyn Files, txs: impl IntoIterator<Item = &'a Transaction
         body.extend_from_slice(&length.to_le_bytes());
         body.extend_from_slice(&bytes);
     }
-    files.remove(NEW_MEMPOOL_FILE)?;
-    let mut file = files.append(NEW_MEMPOOL_FILE)?;
-    file.append(&checksum(&body))?;
-    file.append(&body)?;
-    file.sync()?;
-    files.rename(NEW_MEMPOOL_FILE, MEMPOOL_FILE)?;
-    files.sync_directory("")
+    whole_file::replace(files, MEMPOOL_FILE, &[&checksum(&body), &body])
 }
 
 /// What was saved last; nothing if that is missing or damaged.

@@ -21,6 +21,7 @@ pub mod store;
 pub mod untouched;
 pub mod verify;
 pub mod votes_file;
+pub mod whole_file;
 pub mod write_ahead;
 
 #[cfg(test)]
