@@ -231,6 +231,10 @@ pub const SHOWN_REJECTIONS: usize = 20_000;
 pub const EVENTS_KEPT: usize = 65_536;
 /// Events that a listener may be behind before it is cut off.
 pub const EVENTS_QUEUED: usize = 16_384;
+/// A masternode keeps up links to all others up to this many.
+pub const MAX_FULL_MESH: usize = 100;
+/// Beyond that to this many, drawn by weight.
+pub const DRAWN_MASTERNODE_LINKS: usize = 32;
 /// Writes that wait for the disk; the replica waits for room beyond that.
 pub const MAX_DISK_JOBS: usize = 16_384;
 /// Most blocks applied to the store in one step.
@@ -270,10 +274,36 @@ pub const MAX_INBOUND_PER_IP: usize = 2;
 pub const OUTBOUND_SHARE: usize = 8;
 /// Most inbound connections that have not said `Hello` yet.
 pub const MAX_PENDING_HANDSHAKES: usize = 128;
-/// Most links to addresses learnt from peers that this node keeps up by dialing.
+/// Most links to addresses of the address book that this node keeps up by dialing.
 pub const MAX_LEARNT_LINKS: usize = 16;
-/// Most addresses to dial that are remembered.
-pub const MAX_KNOWN_ADDRESSES: usize = 1_024;
+/// Most of them to addresses of one network group.
+pub const MAX_LEARNT_LINKS_PER_GROUP: usize = 2;
+/// Most orders to the dialer that wait for it.
+pub const MAX_DIAL_COMMANDS: usize = 1_024;
+/// Most addresses in the address book at which this node has met a node.
+pub const MAX_TRIED_ADDRESSES: usize = 1_024;
+/// Most of them of one network group.
+pub const MAX_TRIED_PER_GROUP: usize = 16;
+/// Most addresses in the address book that were only told.
+pub const MAX_NEW_ADDRESSES: usize = 4_096;
+/// Most of them of one network group.
+pub const MAX_NEW_PER_GROUP: usize = 64;
+/// Most of them told from one network group.
+pub const MAX_NEW_PER_SOURCE: usize = 256;
+/// Most addresses of this node itself that are remembered, so as not to dial them again.
+pub const MAX_OWN_ADDRESSES: usize = 16;
+/// Most bytes of `peers.json`: a full address book takes a third of it.
+pub const MAX_PEERS_FILE_BYTES: u64 = 4_194_304;
+/// Pause between two looks for somebody in the address book to dial, in milliseconds.
+pub const EXPLORE_MS: u64 = 1_000;
+/// Pause between two tests of addresses that were only told, in milliseconds.
+pub const FEELER_MS: u64 = 120_000;
+/// Pause between two savings of the address book, in milliseconds.
+pub const SAVE_PEERS_MS: u64 = 300_000;
+/// Longest pause before an address of the book is dialed again, in milliseconds.
+pub const BOOK_BACKOFF_MAX_MS: u64 = 3_600_000;
+/// How long an address at which a node was met is kept although nobody answers there, in milliseconds.
+pub const KEEP_MET_MS: u64 = 7 * 24 * 3_600_000;
 /// Most addresses in one message.
 pub const MAX_ADDRESSES_PER_MESSAGE: usize = 64;
 /// Pause between two questions for addresses to one peer, in milliseconds.
@@ -286,8 +316,38 @@ pub const DIAL_BACKOFF_FIRST_MS: u64 = 500;
 pub const DIAL_BACKOFF_MAX_MS: u64 = 60_000;
 /// A link that held for this long counts as a success: the pauses start anew. In milliseconds.
 pub const STEADY_LINK_MS: u64 = 30_000;
-/// Failures in a row after which a learnt address is forgotten.
+/// Failures in a row after which an address of the book is forgotten, if no node was met there of late.
 pub const MAX_DIAL_FAILURES: u32 = 6;
+/// Messages a second that a peer may send for long, and at once after a pause.
+pub const PEER_MESSAGES: [u64; 2] = [10_000, 50_000];
+/// Bytes a second that a peer may send for long, and at once after a pause.
+pub const PEER_BYTES: [u64; 2] = [33_554_432, 134_217_728];
+/// Signature checks a second that a peer may ask for for long, about what one core does, and at once after a pause.
+pub const PEER_CHECKS: [u64; 2] = [50_000, 200_000];
+/// The score of a peer that keeps to its rates. Each second beyond them costs one; at zero the link ends.
+pub const MAX_SCORE: u32 = 100;
+/// How long a peer keeps to its rates until its score is one more, in milliseconds.
+pub const SCORE_RECOVERY_MS: u64 = 10_000;
+/// How long a peer whose score is used up is kept out, in milliseconds.
+pub const RATE_BAN_MS: u64 = 600_000;
+/// Most bans; of the node's own the one that ends first makes room.
+pub const MAX_BANS: usize = 4_096;
+/// Longest ban, in seconds: ten years.
+pub const MAX_BAN_SECONDS: u64 = 315_360_000;
+/// Most bytes of the reason of a ban.
+pub const MAX_BAN_REASON_BYTES: usize = 200;
+/// Most bytes of `bans.json`: all bans take half of it.
+pub const MAX_BANS_FILE_BYTES: u64 = 4_194_304;
+/// Least time between two savings of the bans, in milliseconds.
+pub const SAVE_BANS_MS: u64 = 1_000;
+/// Links that ended and whose node can still be banned for what it said before.
+pub const REMEMBERED_LINKS: usize = 1_024;
+/// Most nodes that the operator may have dialed besides those of the configuration.
+pub const MAX_ADDED_NODES: usize = 64;
+/// A clock that is off by more than this is plainly wrong, in milliseconds.
+pub const MAX_CLOCK_ERROR_MS: u64 = 30_000;
+/// So many voices it takes to say so: network groups of peers.
+pub const MIN_CLOCK_VOICES: usize = 3;
 /// Most frames that wait for one peer.
 pub const MAX_QUEUED_FRAMES: usize = 8_192;
 /// Most bytes that wait for one peer: more than the longest answer ([`MAX_VOTES_ANSWER`] full batches).

@@ -12,15 +12,56 @@ pub fn listen_address(listen: Option<&str>, seen: IpAddr) -> Option<SocketAddr> 
     Some(SocketAddr::new(ip.unwrap_or(seen.to_canonical()), port)).filter(|address| address.port() != 0)
 }
 
-/// Whether an address told by a peer at `teller` may be dialed. Only who is on this machine speaks of this machine.
+/// Whether an address told by a peer at `teller` may be dialed. Only who is on this machine speaks of this machine, and
+/// only who is in a private network of such: nobody far away makes this node knock at doors near it.
 pub fn is_worth_dialing(address: &SocketAddr, teller: IpAddr) -> bool {
-    let ip = address.ip().to_canonical();
+    let (ip, teller) = (address.ip().to_canonical(), teller.to_canonical());
     let is_link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
     let is_one_place = address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !is_link_local;
-    is_one_place && (!ip.is_loopback() || teller.to_canonical().is_loopback())
+    is_one_place && (!ip.is_loopback() || teller.is_loopback()) && (!is_local(ip) || is_local(teller))
+}
+
+/// Whether an address means something near this node only: on this machine or in a private network.
+pub fn is_local(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            // RFC 6598: between a provider and its customers.
+            let [a, b, ..] = ip.octets();
+            ip.is_loopback() || ip.is_private() || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
+    }
+}
+
+/// Addresses that one party may well hold all of: 16 bits of IPv4, 32 bits of IPv6. Near addresses stand each for
+/// itself, because there groups say nothing about parties.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Group {
+    /// An IPv4 network.
+    V4([u8; 2]),
+    /// An IPv6 network.
+    V6([u16; 2]),
+    /// An address on this machine or in a private network.
+    Local(IpAddr),
+}
+
+/// The group of an address.
+pub fn group(ip: IpAddr) -> Group {
+    let ip = ip.to_canonical();
+    match ip {
+        _ if is_local(ip) => Group::Local(ip),
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            Group::V4([a, b])
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, ..] = ip.segments();
+            Group::V6([a, b])
+        }
+    }
 }
 
 /// What one party gets cheaply: an IPv4 address, or an IPv6 network of 64 bits.
@@ -73,6 +114,11 @@ mod tests {
             ("[fe80::1]:1", "192.0.2.1", false),
             ("127.0.0.1:1", "192.0.2.1", false),
             ("[::ffff:127.0.0.1]:1", "192.0.2.1", false),
+            ("10.0.0.1:1", "192.0.2.1", false),
+            ("100.64.0.1:1", "192.0.2.1", false),
+            ("[fd00::1]:1", "2001:db8::1", false),
+            ("10.0.0.1:1", "192.168.0.1", true),
+            ("127.0.0.1:1", "192.168.0.1", false),
             ("127.0.0.1:1", "127.0.0.1", true),
             ("[::1]:1", "127.0.0.1", true),
         ] {
@@ -86,5 +132,16 @@ mod tests {
         assert_ne!(place(ip("2001:db8:1:2::9")), place(ip("2001:db8:1:3::9")));
         assert_eq!(place(ip("::ffff:192.0.2.1")), place(ip("192.0.2.1")));
         assert_ne!(place(ip("192.0.2.1")), place(ip("192.0.2.2")));
+    }
+
+    #[test]
+    fn a_group_is_sixteen_bits_of_ipv4_or_thirty_two_of_ipv6_and_near_addresses_are_one_each() {
+        assert_eq!(group(ip("198.51.100.1")), group(ip("::ffff:198.51.2.2")));
+        assert_ne!(group(ip("198.51.100.1")), group(ip("198.52.100.1")));
+        assert_eq!(group(ip("2001:db8:1::1")), group(ip("2001:db8:2::1")));
+        assert_ne!(group(ip("2001:db8::1")), group(ip("2001:db9::1")));
+        assert_ne!(group(ip("10.0.0.1")), group(ip("10.0.0.2")));
+        assert_eq!(group(ip("100.64.0.1")), Group::Local(ip("100.64.0.1")));
+        assert_eq!(group(ip("100.128.0.1")), Group::V4([100, 128]));
     }
 }

@@ -1,98 +1,174 @@
-//! Dials configured addresses and those that peers told, and dials them again when their links end.
+//! Dials configured addresses and those of the address book, and dials them again when their links end.
 
+use super::conversation::Conversation;
+use super::ended::Ended;
 use super::error::LinkError;
+use super::explore::{Explorer, Visit, note};
+use super::hello::HelloError;
 use super::message::CloseReason;
-use super::session::{self, Ended, Socket};
+use super::session::{self, Socket};
 use super::shared::Shared;
-use super::targets::Targets;
+use super::targets::{Targets, Wish};
 use crate::types::link::{NodeId, Role};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::debug;
 
 /// What the dialer is told.
 #[derive(Debug)]
 pub(super) enum DialCommand {
     /// To keep up a link to this address.
-    Want(String),
-    /// To dial it no more.
-    Forget(String),
+    Want(String, Wish),
+    /// That a wish is taken back.
+    Forget(String, Wish),
     /// A dial failed, or the link that came of it ended.
     Ended(String, Ended),
+    /// The same of an address of the book.
+    Visited(SocketAddr, Ended),
 }
 
-/// The dialer's mailboxes.
-#[derive(Debug)]
-pub(super) struct Mail {
-    pub commands: mpsc::Receiver<DialCommand>,
-    pub learnt: mpsc::Receiver<Vec<SocketAddr>>,
+/// The dialer's state.
+struct Dialer {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<DialCommand>,
+    targets: Targets,
+    explorer: Explorer,
 }
 
 /// Runs until the node stops. `commands` is for the tasks that it starts.
-pub(super) async fn run(shared: Arc<Shared>, commands: mpsc::Sender<DialCommand>, mut mail: Mail) {
-    let mut targets = Targets::new(shared.settings.timings);
-    shared.settings.seeds.iter().for_each(|seed| targets.want(seed.clone(), Instant::now()));
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<DialCommand>,
+    mut mail: mpsc::Receiver<DialCommand>,
+) {
+    let timings = shared.settings.timings;
+    let (targets, explorer) = (Targets::new(timings), Explorer::new(timings, Instant::now()));
+    let mut dialer = Dialer { shared, commands, targets, explorer };
+    let shared = dialer.shared.clone();
+    shared.settings.seeds.iter().for_each(|seed| dialer.targets.want(seed.clone(), Wish::Seed, Instant::now()));
+    let mut save = interval(timings.save);
+    save.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let is_linked = |address: &str, node: Option<NodeId>| shared.table.is_linked(node, address.parse().ok());
-        for address in targets.due(Instant::now(), is_linked) {
-            let (shared, commands) = (shared.clone(), commands.clone());
-            shared.tracker.clone().spawn(async move {
-                let ended = dial(&shared, &address).await;
-                if commands.send(DialCommand::Ended(address, ended)).await.is_err() {
-                    debug!("the dialer has stopped");
-                }
-            });
-        }
-        let next = targets.next_due();
-        let wake = async {
-            match next {
-                Some(next) => sleep_until(next).await,
-                None => std::future::pending().await,
-            }
-        };
-        // Receiving is cancel-safe.
+        dialer.dial_what_is_due();
+        let next = dialer.explorer.next_due();
+        let next = dialer.targets.next_due().map_or(next, |due| due.min(next));
+        // Receiving, ticks and notices are cancel-safe.
         tokio::select! {
             () = shared.cancel.cancelled() => return,
-            Some(command) = mail.commands.recv() => match command {
-                DialCommand::Want(address) => targets.want(address, Instant::now()),
-                DialCommand::Forget(address) => targets.forget(&address),
-                DialCommand::Ended(address, ended) => {
-                    let draw = |most| rand::random_range(0..=most);
-                    targets.ended(&address, &ended, Instant::now(), draw);
-                }
-            },
-            Some(addresses) = mail.learnt.recv() => {
-                addresses.into_iter().for_each(|address| targets.learn(address, Instant::now()));
-            }
-            () = wake => {}
+            Some(command) = mail.recv() => dialer.take(command),
+            () = shared.learnt.notified() => {}
+            _ = save.tick() => shared.save_book().await,
+            () = sleep_until(next) => {}
         }
     }
 }
 
+impl Dialer {
+    fn take(&mut self, command: DialCommand) {
+        match command {
+            DialCommand::Want(address, wish) => self.targets.want(address, wish, Instant::now()),
+            DialCommand::Forget(address, wish) => self.targets.forget(&address, wish),
+            DialCommand::Ended(address, ended) => {
+                let draw = |most| rand::random_range(0..=most);
+                self.targets.ended(&address, &ended, Instant::now(), draw);
+            }
+            DialCommand::Visited(address, ended) => {
+                self.explorer.ended(address);
+                let settings = &self.shared.settings;
+                let is_online = !self.shared.table.links().is_empty();
+                let book = &mut self.shared.book();
+                note(book, address, &ended, &settings.timings, settings.clock.now(), is_online);
+            }
+        }
+    }
+
+    fn dial_what_is_due(&mut self) {
+        let table = &self.shared.table;
+        let is_linked = |address: &str, node: Option<NodeId>| table.is_linked(node, address.parse().ok());
+        for address in self.targets.due(Instant::now(), is_linked) {
+            self.spawn(|shared| async move {
+                let ended = dial(&shared, &address).await;
+                DialCommand::Ended(address, ended)
+            });
+        }
+        let guard = &self.shared.guard;
+        let may_be = |address: &SocketAddr| !guard.keeps_out(address.ip()) && !table.is_linked(None, Some(*address));
+        let due = match table.is_full() {
+            true => Vec::new(),
+            false => {
+                let clock = self.shared.settings.clock.now();
+                self.explorer.due(Instant::now(), clock, &mut self.shared.book(), may_be)
+            }
+        };
+        for (address, visit) in due {
+            self.spawn(move |shared| async move {
+                let ended = match visit {
+                    Visit::Link => dial(&shared, address).await,
+                    Visit::Feeler => feel(&shared, address).await,
+                };
+                DialCommand::Visited(address, ended)
+            });
+        }
+    }
+
+    /// Runs a dial to its end and tells the dialer.
+    fn spawn<F: Future<Output = DialCommand> + Send + 'static>(&self, dial: impl FnOnce(Arc<Shared>) -> F) {
+        let (dial, commands) = (dial(self.shared.clone()), self.commands.clone());
+        self.shared.tracker.spawn(async move {
+            if commands.send(dial.await).await.is_err() {
+                debug!("the dialer has stopped");
+            }
+        });
+    }
+}
+
 /// Connects to an address and keeps the link that comes of it until it ends.
-pub(super) async fn dial(shared: &Shared, address: &str) -> Ended {
-    let failed = |reason| Ended { node: None, held: None, reason };
-    let limit = shared.settings.timings.dial;
+pub(super) async fn dial(shared: &Shared, address: impl ToSocketAddrs) -> Ended {
+    match connect(shared, address).await {
+        Ok(socket) => session::run(shared, socket, None).await,
+        Err(reason) => Ended { node: None, held: None, reason },
+    }
+}
+
+/// Looks whether a node of this chain is at an address. It ends before `Hello`, so neither end knows of a link, and one
+/// that they may have otherwise stays.
+pub(super) async fn feel(shared: &Shared, address: SocketAddr) -> Ended {
+    let Socket { reader, writer, role, .. } = match connect(shared, address).await {
+        Ok(socket) => socket,
+        Err(reason) => return Ended { node: None, held: None, reason },
+    };
+    let deadline = Instant::now() + shared.settings.timings.handshake;
+    match session::until(shared, deadline, Conversation::open(shared, reader, writer, role)).await {
+        Ok(conversation) if conversation.node_id == shared.identity.node_id() => {
+            Ended { node: None, held: None, reason: HelloError::SelfConnection.into() }
+        }
+        Ok(conversation) => {
+            let steady = shared.settings.timings.steady;
+            let reason = LinkError::Closed(CloseReason::Requested);
+            Ended { node: Some(conversation.node_id), held: Some(steady), reason }
+        }
+        Err(reason) => Ended { node: None, held: None, reason },
+    }
+}
+
+async fn connect(shared: &Shared, address: impl ToSocketAddrs) -> Result<TcpSocket, LinkError> {
     let connected = tokio::select! {
-        () = shared.cancel.cancelled() => return failed(LinkError::Closed(CloseReason::Stopping)),
-        connected = timeout(limit, TcpStream::connect(address)) => connected,
+        () = shared.cancel.cancelled() => return Err(LinkError::Closed(CloseReason::Stopping)),
+        connected = timeout(shared.settings.timings.dial, TcpStream::connect(address)) => connected,
     };
     let socket = match connected {
         Ok(Ok(stream)) => socket(stream, Role::Initiator),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     };
-    match socket {
-        Ok(socket) => session::run(shared, socket, None).await,
-        Err(error) => {
-            debug!(address, %error, "cannot connect");
-            failed(LinkError::Unreachable(error.to_string()))
-        }
-    }
+    socket.map_err(|error| {
+        debug!(%error, "cannot connect");
+        LinkError::Unreachable(error.to_string())
+    })
 }
 
 /// Halves of a TCP connection.

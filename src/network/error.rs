@@ -43,6 +43,9 @@ pub enum LinkError {
     /// More addresses than one message may have.
     #[error("{0} addresses in one message")]
     TooManyAddresses(usize),
+    /// It sent more than its rates allow for so long that its score was used up.
+    #[error("too much for too long: its score is used up")]
+    OverRate,
     /// The other end closed it.
     #[error("closed by the other end: {0}")]
     ClosedByPeer(CloseReason),
@@ -79,11 +82,18 @@ impl LinkError {
         }
     }
 
+    /// Whether the node that proved who it is broke the protocol. Unlike [`LinkError::is_fault`] this leaves out what
+    /// anybody on the way could have done: bytes that are not the channel's.
+    pub(super) fn is_proved_fault(&self) -> bool {
+        self.is_fault() && !matches!(self, Self::Noise(_))
+    }
+
     /// What the other end is told, if it is worth the try.
     pub(super) fn to_tell(&self) -> Option<CloseReason> {
         match self {
             Self::Closed(reason) => Some(*reason),
             Self::Hello(error) => Some(error.to_tell()),
+            Self::OverRate => Some(CloseReason::Fault),
             error if error.is_fault() => Some(CloseReason::Fault),
             _ => None,
         }

@@ -108,6 +108,9 @@ pub enum CloseReason {
     /// Its operator, or its rules about peers.
     #[error("closed by the operator")]
     Requested,
+    /// It keeps the other node or its address out for a time.
+    #[error("this node is kept out for a time")]
+    Banned,
 }
 
 /// What goes first where not everything can.

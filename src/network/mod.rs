@@ -13,19 +13,31 @@
 //!
 //! # The order of files
 //! `noise` (channel), `frame` and `stream` (frames over it), `hello` and `message` (what they hold), `outgoing`, `peer`
-//! and `table` (links), `conversation` and `session` (the life of one), `targets` and `dial` (whom to dial), `server` (all together).
+//! and `table` (links), `conversation` and `session` (the life of one), `book` with `peers_file` (where nodes may be),
+//! `targets`, `explore` and `dial` (whom to dial), `meter` (rates and scores), `bans` with `bans_file` and `guard` (who is
+//! kept out), `server` (all together).
 
 mod address;
+mod bans;
+mod bans_file;
+mod book;
+mod clock_offset;
 mod conversation;
 mod dial;
+mod ended;
 mod error;
 mod event;
+mod explore;
 mod frame;
+mod guard;
 mod hello;
+mod kept;
 mod message;
+mod meter;
 mod noise;
 mod outgoing;
 mod peer;
+mod peers_file;
 mod server;
 mod session;
 mod settings;
@@ -36,6 +48,9 @@ mod targets;
 #[cfg(test)]
 mod testing;
 
+pub use bans::{Ban, Banned, TooManyBans};
+pub use bans_file::read_banned;
+pub use clock_offset::ClockOffset;
 pub use error::LinkError;
 pub use event::{Allowance, Event};
 pub use frame::{Frame, FrameError};
@@ -43,5 +58,6 @@ pub use hello::HelloError;
 pub use message::{CloseReason, PeerAddress, Priority, Wire, priority, replica_frame};
 pub use noise::NoiseError;
 pub use peer::{PeerInfo, PeerSnapshot};
-pub use server::{Handle, Network, NetworkError};
-pub use settings::{Clock, Settings, SettingsError, Timings};
+pub use server::{AddNodeError, Handle, Network, NetworkError};
+pub use settings::{Clock, Disk, Settings, SettingsError, Timings};
+pub use targets::Wish;

@@ -5,12 +5,13 @@ use super::frame::{Frame, FrameError};
 use super::message::{CloseReason, Priority, Wire};
 use super::outgoing::Outgoing;
 use super::stream::Traffic;
+use crate::limits::MAX_SCORE;
 use crate::replica::PeerId;
 use crate::types::keys::PublicKey;
 use crate::types::link::{NodeId, Role};
 use crate::types::number::{Height, TimeMs};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -58,6 +59,8 @@ pub struct PeerSnapshot {
     pub bytes_sent: u64,
     /// Bytes that wait to be sent.
     pub bytes_waiting: usize,
+    /// How well it keeps to its rates, 0 to [`MAX_SCORE`]; at 0 its link ends.
+    pub score: u32,
 }
 
 /// Which of two links between the same two running nodes stays: the greater one. Both ends compute the same.
@@ -94,6 +97,8 @@ pub(super) struct Link {
     pub traffic: Arc<Traffic>,
     /// Whether an answer with addresses is awaited.
     pub asks_for_peers: AtomicBool,
+    /// See [`PeerSnapshot::score`].
+    pub score: AtomicU32,
     tip: AtomicU64,
     latency_us: AtomicU64,
     clock_offset_ms: AtomicI64,
@@ -112,6 +117,7 @@ impl Link {
             outgoing,
             traffic,
             asks_for_peers: AtomicBool::new(false),
+            score: AtomicU32::new(MAX_SCORE),
             latency_us: AtomicU64::new(UNKNOWN_LATENCY),
             clock_offset_ms: AtomicI64::new(UNKNOWN_OFFSET),
             ping: Mutex::new(None),
@@ -189,6 +195,7 @@ impl Link {
             bytes_received: self.traffic.received(),
             bytes_sent: self.traffic.sent(),
             bytes_waiting: self.outgoing.bytes(),
+            score: self.score.load(Ordering::Relaxed),
         }
     }
 }

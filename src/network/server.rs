@@ -1,6 +1,7 @@
 //! The network of a node: listens, dials, and gives the node one handle for all links.
 
-use super::dial::{self, DialCommand, Mail};
+use super::bans::{Ban, Banned, TooManyBans};
+use super::dial::{self, DialCommand};
 use super::error::LinkError;
 use super::event::Event;
 use super::frame::{Frame, FrameError};
@@ -11,14 +12,15 @@ use super::session;
 use super::settings::{Settings, SettingsError};
 use super::shared::Shared;
 use super::table::InboundSlot;
-use crate::limits::MAX_KNOWN_ADDRESSES;
+use super::targets::Wish;
+use crate::limits::{MAX_ADDED_NODES, MAX_DIAL_COMMANDS, SAVE_BANS_MS};
 use crate::replica::{Message, PeerId};
 use crate::types::link::{NodeId, Role};
-use crate::types::number::Height;
+use crate::types::number::{Height, TimeMs};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -44,6 +46,23 @@ pub enum NetworkError {
         /// Why not.
         source: io::Error,
     },
+}
+
+/// Why the operator's wish for a link is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AddNodeError {
+    /// It is one already.
+    #[error("this address was added before")]
+    AlreadyAdded,
+    /// It is none.
+    #[error("this address was not added")]
+    NotAdded,
+    /// There are as many as there may be.
+    #[error("{MAX_ADDED_NODES} addresses were added already; remove one first")]
+    TooMany,
+    /// The dialer has too much to do.
+    #[error("the dialer is busy; try again")]
+    Busy,
 }
 
 /// A running network. Dropping it stops it too, without waiting for its tasks.
@@ -73,16 +92,16 @@ impl Network {
             None => None,
         };
         let (listener, listen_address) = listener.unzip();
-        let (shared, receivers) = Shared::new(settings, listen_address)?;
+        let (shared, events) = Shared::new(settings, listen_address)?;
         let shared = Arc::new(shared);
-        let (dialer, commands) = mpsc::channel(MAX_KNOWN_ADDRESSES);
-        let mail = Mail { commands, learnt: receivers.learnt };
-        shared.tracker.spawn(dial::run(shared.clone(), dialer.clone(), mail));
+        let (dialer, commands) = mpsc::channel(MAX_DIAL_COMMANDS);
+        shared.tracker.spawn(dial::run(shared.clone(), dialer.clone(), commands));
+        shared.tracker.spawn(keep_bans(shared.clone()));
         if let Some(listener) = listener {
             shared.tracker.spawn(accept(shared.clone(), listener));
         }
         shared.tracker.close();
-        Ok((Self { handle: Handle { shared, dialer, listen_address } }, receivers.events))
+        Ok((Self { handle: Handle { shared, dialer, listen_address } }, events))
     }
 
     /// The handle for everybody else.
@@ -90,10 +109,13 @@ impl Network {
         self.handle.clone()
     }
 
-    /// Tells all peers, closes all links, and returns when every task has ended.
+    /// Tells all peers, closes all links, saves address book and bans, and returns when every task has ended.
     pub async fn stop(self) {
-        self.handle.shared.cancel.cancel();
-        self.handle.shared.tracker.wait().await;
+        let shared = &self.handle.shared;
+        shared.cancel.cancel();
+        shared.tracker.wait().await;
+        shared.save_book().await;
+        shared.guard.save().await;
     }
 }
 
@@ -109,6 +131,20 @@ async fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
+/// Saves bans soon after they change.
+async fn keep_bans(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.cancel.cancelled() => return,
+            () = shared.guard.changed.notified() => shared.guard.save().await,
+        }
+        tokio::select! {
+            () = shared.cancel.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_millis(SAVE_BANS_MS)) => {}
+        }
+    }
+}
+
 async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     loop {
         // Accepting is cancel-safe.
@@ -117,6 +153,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
+            Ok((_, address)) if shared.guard.keeps_out(address.ip()) => debug!(%address, "connection refused: banned"),
             Ok((stream, address)) => match shared.table.reserve_inbound(address.ip()) {
                 Some(slot) => {
                     shared.tracker.spawn(inbound(shared.clone(), stream, slot));
@@ -196,14 +233,91 @@ impl Handle {
         }
     }
 
-    /// Keeps up a link to `host:port`, like a seed's. Whether the dialer takes it: not if it has too much to do.
-    pub fn want(&self, address: String) -> bool {
-        self.dialer.try_send(DialCommand::Want(address)).is_ok()
+    /// A message of this link, which may have ended since, proves its node at fault: it is banned, and told so.
+    pub fn punish(&self, peer: PeerId, fault: &str) {
+        if let Some((node, ip)) = self.shared.table.node_of(peer) {
+            self.disconnect(peer, CloseReason::Fault);
+            self.shared.guard.convict(&self.shared.table, node, ip, fault);
+        }
     }
 
-    /// Dials this address no more; a link to it stays. Whether the dialer takes it.
-    pub fn forget(&self, address: String) -> bool {
-        self.dialer.try_send(DialCommand::Forget(address)).is_ok()
+    /// The operator keeps somebody out for a time. Links to it end.
+    ///
+    /// # Errors
+    /// [`TooManyBans`]: nothing changed.
+    pub fn ban(&self, who: Banned, until: TimeMs, reason: &str) -> Result<(), TooManyBans> {
+        let since = self.shared.settings.clock.now();
+        let ban = Ban { since, until, reason: reason.to_owned(), by_operator: true };
+        self.shared.guard.ban(&self.shared.table, who, ban)
+    }
+
+    /// Lets somebody in again. Whether it was kept out.
+    pub fn lift_ban(&self, who: &Banned) -> bool {
+        self.shared.guard.lift(who)
+    }
+
+    /// Lets everybody in again; how many bans that ends.
+    pub fn clear_bans(&self) -> usize {
+        self.shared.guard.clear()
+    }
+
+    /// Every ban that holds.
+    pub fn bans(&self) -> Vec<(Banned, Ban)> {
+        self.shared.guard.held()
+    }
+
+    /// How long a node that is provably at fault is kept out.
+    pub fn ban_length(&self) -> Duration {
+        self.shared.settings.fault_ban
+    }
+
+    /// Keeps up a link to `host:port` until `wish` is taken back. Whether the dialer takes it: not if it has too much to
+    /// do.
+    pub fn want(&self, address: String, wish: Wish) -> bool {
+        self.dialer.try_send(DialCommand::Want(address, wish)).is_ok()
+    }
+
+    /// Takes a wish back; a link to the address stays. Whether the dialer takes it.
+    pub fn forget(&self, address: String, wish: Wish) -> bool {
+        self.dialer.try_send(DialCommand::Forget(address, wish)).is_ok()
+    }
+
+    /// The operator wants a link to `host:port`, as long as the node runs.
+    ///
+    /// # Errors
+    /// [`AddNodeError`]: nothing changed.
+    pub fn add_node(&self, address: &str) -> Result<(), AddNodeError> {
+        let mut added = self.shared.added.lock().unwrap_or_else(PoisonError::into_inner);
+        match () {
+            () if added.contains(address) => Err(AddNodeError::AlreadyAdded),
+            () if added.len() >= MAX_ADDED_NODES => Err(AddNodeError::TooMany),
+            () if !self.want(address.to_owned(), Wish::Operator) => Err(AddNodeError::Busy),
+            () => {
+                added.insert(address.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// The operator wants this link no more; one that is up stays.
+    ///
+    /// # Errors
+    /// [`AddNodeError`]: nothing changed.
+    pub fn remove_node(&self, address: &str) -> Result<(), AddNodeError> {
+        let mut added = self.shared.added.lock().unwrap_or_else(PoisonError::into_inner);
+        match () {
+            () if !added.contains(address) => Err(AddNodeError::NotAdded),
+            () if !self.forget(address.to_owned(), Wish::Operator) => Err(AddNodeError::Busy),
+            () => {
+                added.remove(address);
+                Ok(())
+            }
+        }
+    }
+
+    /// Addresses in the book: at which a node was met, and which were only told.
+    pub fn known_addresses(&self) -> (usize, usize) {
+        self.shared.book().len()
     }
 
     /// All peers, in the order in which they connected.

@@ -5,10 +5,12 @@
 
 use super::address::{is_worth_dialing, listen_address};
 use super::conversation::{Conversation, Introduction};
+use super::ended::Ended;
 use super::error::LinkError;
 use super::event::{Allowance, Event};
 use super::frame::ReceivedFrame;
 use super::message::{CloseReason, PeerAddress, Priority, Wire};
+use super::meter::{Cost, Meter, Verdict, signature_checks};
 use super::outgoing::Outgoing;
 use super::peer::{Link, PeerInfo, Rank};
 use super::shared::Shared;
@@ -20,14 +22,14 @@ use crate::limits::{
 use crate::replica::Message;
 use crate::types::codec::decode;
 use crate::types::link::{NodeId, Role};
-use rand::seq::SliceRandom as _;
+use rand::seq::{IteratorRandom as _, SliceRandom as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tracing::{debug, info};
 
 /// A connection, fresh.
@@ -39,16 +41,6 @@ pub(super) struct Socket<R, W> {
     pub address: SocketAddr,
     /// This node's role.
     pub role: Role,
-}
-
-/// How a connection went.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Ended {
-    /// Who was at the other end, if that was proved.
-    pub node: Option<NodeId>,
-    /// For how long the link was up; `None` if it never was.
-    pub held: Option<Duration>,
-    pub reason: LinkError,
 }
 
 /// Makes a link of a connection and keeps it until it ends.
@@ -64,9 +56,12 @@ where
         Ok(conversation) => conversation,
         Err(reason) => return never_up(address, None, reason),
     };
-    let node = Some(conversation.node_id);
+    let (id, node) = (conversation.node_id, Some(conversation.node_id));
     let introduction = until(shared, deadline, conversation.introduce(shared)).await;
     let link = introduction.and_then(|introduction| {
+        if shared.guard.keeps_out_node(id) || shared.guard.keeps_out(address.ip()) {
+            return Err(LinkError::Closed(CloseReason::Banned));
+        }
         let link = Arc::new(new_link(shared, &conversation, address, role, introduction));
         shared.table.admit(&link).map_err(LinkError::Closed)?;
         Ok(link)
@@ -77,15 +72,30 @@ where
     let link = match link {
         Ok(link) => link,
         Err(reason) => {
+            shared.guard.judge(&shared.table, id, address.ip(), &reason);
             conversation.farewell(shared, &reason).await;
             return never_up(address, node, reason);
         }
     };
+    note_address(shared, &link);
     let since = Instant::now();
     let reason = live(shared, &link, &mut conversation).await;
     info!(peer = link.info.peer.0, %reason, "link down");
+    shared.guard.judge(&shared.table, id, address.ip(), &reason);
     conversation.farewell(shared, &reason).await;
     Ended { node, held: Some(since.elapsed()), reason }
+}
+
+/// A link that this node dialed shows that a node is there; one that another dialed shows what it says of itself.
+fn note_address(shared: &Shared, link: &Link) {
+    let (info, now) = (&link.info, shared.settings.clock.now());
+    match (info.role, info.listen) {
+        (Role::Initiator, _) => shared.book().met(info.address, now),
+        (Role::Responder, Some(listen)) if is_worth_dialing(&listen, info.address.ip()) => {
+            shared.book().learn(listen, info.address.ip(), now);
+        }
+        (Role::Responder, _) => {}
+    }
 }
 
 fn never_up(address: SocketAddr, node: Option<NodeId>, reason: LinkError) -> Ended {
@@ -94,7 +104,7 @@ fn never_up(address: SocketAddr, node: Option<NodeId>, reason: LinkError) -> End
 }
 
 /// Runs a part of the handshake, unless time is up or the node stops.
-async fn until<T>(
+pub(super) async fn until<T>(
     shared: &Shared,
     deadline: Instant,
     part: impl Future<Output = Result<T, LinkError>>,
@@ -221,10 +231,19 @@ async fn beat(shared: &Shared, link: &Link) -> LinkError {
 
 async fn read<R: AsyncRead + Unpin>(shared: &Shared, link: &Link, reader: &mut FrameReader<R>) -> LinkError {
     let allowance = Arc::new(Semaphore::new(INBOUND_ALLOWANCE_BYTES));
-    let mut last_answer = None;
+    let (mut last_answer, mut meter) = (None, Meter::new(Instant::now()));
     loop {
-        if let Err(error) = read_one(shared, link, reader, &allowance, &mut last_answer).await {
-            return error;
+        let cost = match read_one(shared, link, reader, &allowance, &mut last_answer).await {
+            Ok(cost) => cost,
+            Err(error) => return error,
+        };
+        let Verdict { pause, score } = meter.charge(cost, Instant::now());
+        link.score.store(score, Ordering::Relaxed);
+        if score == 0 {
+            return LinkError::OverRate;
+        }
+        if pause > Duration::ZERO {
+            sleep(pause).await;
         }
     }
 }
@@ -235,9 +254,10 @@ async fn read_one<R: AsyncRead + Unpin>(
     reader: &mut FrameReader<R>,
     allowance: &Arc<Semaphore>,
     last_answer: &mut Option<Instant>,
-) -> Result<(), LinkError> {
+) -> Result<Cost, LinkError> {
     let frame = reader.next_frame().await?;
     let size = frame.size();
+    let mut cost = Cost { bytes: u64::try_from(size).unwrap_or(u64::MAX), checks: 0 };
     let charge = u32::try_from(size.clamp(MIN_INBOUND_CHARGE_BYTES, INBOUND_ALLOWANCE_BYTES)).unwrap_or(u32::MAX);
     // The semaphore is never closed.
     let permit = allowance.clone().acquire_many_owned(charge).await;
@@ -256,6 +276,7 @@ async fn read_one<R: AsyncRead + Unpin>(
         Wire::Peers(addresses) => learn(shared, link, &addresses)?,
         Wire::Close(reason) => return Err(LinkError::ClosedByPeer(reason)),
         Wire::Replica(message) => {
+            cost.checks = signature_checks(&message);
             let message = Arc::unwrap_or_clone(message);
             if let Message::Status { height, .. } = &message {
                 link.set_tip(*height);
@@ -264,7 +285,7 @@ async fn read_one<R: AsyncRead + Unpin>(
             shared.events.send(event).await.map_err(|_| LinkError::Closed(CloseReason::Stopping))?;
         }
     }
-    Ok(())
+    Ok(cost)
 }
 
 /// Unpacks and decodes; what takes long not on the tasks that move bytes.
@@ -277,16 +298,22 @@ async fn open(frame: ReceivedFrame) -> Result<Wire, LinkError> {
     tokio::task::spawn_blocking(move || open(frame)).await.unwrap_or(Err(LinkError::Closed(CloseReason::Stopping)))
 }
 
-/// Some of the nodes that this one is linked to, drawn at random.
+/// Nodes that this one is linked to, and others at which it met a node, drawn at random. What was only told is not told
+/// on: nobody spreads through this node what is not there.
 fn addresses(shared: &Shared, asker: &Link) -> Vec<PeerAddress> {
     let links = shared.table.links();
+    let may_be = |address: &SocketAddr| {
+        Some(*address) != asker.info.listen && is_worth_dialing(address, asker.info.address.ip())
+    };
     let others = links.values().filter(|link| link.info.peer != asker.info.peer);
-    let mut known: Vec<SocketAddr> = others
-        .filter_map(|link| link.info.listen)
-        .filter(|address| is_worth_dialing(address, asker.info.address.ip()))
-        .collect();
+    let linked = others.filter_map(|link| link.info.listen).filter(may_be);
+    let mut known = linked.sample(&mut rand::rng(), MAX_ADDRESSES_PER_MESSAGE);
+    let further = shared
+        .book()
+        .sample(MAX_ADDRESSES_PER_MESSAGE - known.len(), |address| may_be(address) && !known.contains(address));
+    known.extend(further);
     known.shuffle(&mut rand::rng());
-    known.into_iter().take(MAX_ADDRESSES_PER_MESSAGE).map(PeerAddress::from).collect()
+    known.into_iter().map(PeerAddress::from).collect()
 }
 
 fn learn(shared: &Shared, link: &Link, addresses: &[PeerAddress]) -> Result<(), LinkError> {
@@ -297,11 +324,13 @@ fn learn(shared: &Shared, link: &Link, addresses: &[PeerAddress]) -> Result<(), 
         return Ok(());
     }
     let teller = link.info.address.ip();
+    let now = shared.settings.clock.now();
     let told = addresses.iter().map(|address| SocketAddr::from(*address));
-    let told: Vec<SocketAddr> = told.filter(|address| is_worth_dialing(address, teller)).collect();
-    if !told.is_empty() && shared.learnt.try_send(told).is_err() {
-        debug!(peer = link.info.peer.0, "addresses dropped: earlier ones are not looked at yet");
+    {
+        let mut book = shared.book();
+        told.filter(|address| is_worth_dialing(address, teller)).for_each(|address| book.learn(address, teller, now));
     }
+    shared.learnt.notify_one();
     Ok(())
 }
 

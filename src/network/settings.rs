@@ -1,11 +1,12 @@
 //! What a node is told about its network when it starts.
 
 use crate::limits::{
-    CLOSE_TIMEOUT_MS, DIAL_BACKOFF_FIRST_MS, DIAL_BACKOFF_MAX_MS, DIAL_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS,
-    MAX_AGENT_BYTES, MAX_ENDPOINT_BYTES, MAX_INBOUND_PER_IP, MAX_LINKS, PEER_ANSWER_MS, PEER_EXCHANGE_MS,
-    PING_INTERVAL_MS, SILENCE_TIMEOUT_MS, STEADY_LINK_MS,
+    CLOSE_TIMEOUT_MS, DIAL_BACKOFF_FIRST_MS, DIAL_BACKOFF_MAX_MS, DIAL_TIMEOUT_MS, EXPLORE_MS, FEELER_MS,
+    HANDSHAKE_TIMEOUT_MS, MAX_AGENT_BYTES, MAX_ENDPOINT_BYTES, MAX_INBOUND_PER_IP, MAX_LINKS, PEER_ANSWER_MS,
+    PEER_EXCHANGE_MS, PING_INTERVAL_MS, SAVE_PEERS_MS, SILENCE_TIMEOUT_MS, STEADY_LINK_MS,
 };
 use crate::signer::LinkProver;
+use crate::storage::files::Files;
 use crate::types::hash::ChainId;
 use crate::types::keys::SecretKey;
 use crate::types::number::TimeMs;
@@ -44,6 +45,16 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// The data directory, where the network keeps whom it knows over restarts.
+#[derive(Clone)]
+pub struct Disk(pub Arc<dyn Files>);
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Disk({})", self.0.root().display())
+    }
+}
+
 /// How long things may take and how often they are done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timings {
@@ -67,6 +78,12 @@ pub struct Timings {
     pub backoff_max: Duration,
     /// A link that held this long was a success.
     pub steady: Duration,
+    /// Between two looks into the address book.
+    pub explore: Duration,
+    /// Between two tests of addresses that were only told.
+    pub feeler: Duration,
+    /// Between two savings of the address book.
+    pub save: Duration,
 }
 
 impl Default for Timings {
@@ -82,6 +99,9 @@ impl Default for Timings {
             backoff_first: Duration::from_millis(DIAL_BACKOFF_FIRST_MS),
             backoff_max: Duration::from_millis(DIAL_BACKOFF_MAX_MS),
             steady: Duration::from_millis(STEADY_LINK_MS),
+            explore: Duration::from_millis(EXPLORE_MS),
+            feeler: Duration::from_millis(FEELER_MS),
+            save: Duration::from_millis(SAVE_PEERS_MS),
         }
     }
 }
@@ -109,6 +129,12 @@ pub struct Settings {
     pub agent: String,
     /// The wall clock.
     pub clock: Clock,
+    /// Where to keep `peers.json` and `bans.json`; `None`: nowhere.
+    pub disk: Option<Disk>,
+    /// How long a node that is provably at fault is kept out; zero: not at all.
+    pub fault_ban: Duration,
+    /// Where random choices about the address book start; secret, so that nobody can foresee them.
+    pub seed: [u8; 32],
     /// See [`Timings`].
     pub timings: Timings,
 }
@@ -142,6 +168,9 @@ impl Settings {
             max_inbound_per_ip: MAX_INBOUND_PER_IP,
             agent: concat!("timed/", env!("CARGO_PKG_VERSION")).to_owned(),
             clock: Clock::system(),
+            disk: None,
+            fault_ban: Duration::from_secs(24 * 3_600),
+            seed: rand::random(),
             timings: Timings::default(),
         }
     }

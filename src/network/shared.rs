@@ -1,15 +1,19 @@
 //! What the tasks of one network share.
 
+use super::book::Book;
 use super::event::Event;
+use super::guard::Guard;
 use super::noise::{Identity, NoiseError};
+use super::peers_file::{self, SavedBook};
 use super::settings::Settings;
 use super::table::Table;
 use crate::limits::{INBOUND_ALLOWANCE_BYTES, MIN_INBOUND_CHARGE_BYTES};
 use crate::types::number::Height;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,33 +28,34 @@ pub(super) struct Shared {
     pub listen: Option<String>,
     pub table: Arc<Table>,
     pub events: mpsc::Sender<Event>,
-    /// Addresses that peers told.
-    pub learnt: mpsc::Sender<Vec<SocketAddr>>,
+    /// Addresses that the operator wants links to.
+    pub added: Mutex<BTreeSet<String>>,
+    book: Mutex<Book>,
+    pub guard: Guard,
+    /// Told when the book has something new.
+    pub learnt: Notify,
     pub cancel: CancellationToken,
     pub tracker: TaskTracker,
     pub tip: AtomicU64,
 }
 
-/// Answers of peers with addresses that wait to be looked at.
-const LEARNT_MESSAGES: usize = 16;
-
-/// The other ends of the channels in [`Shared`].
-#[derive(Debug)]
-pub(super) struct Receivers {
-    pub events: mpsc::Receiver<Event>,
-    pub learnt: mpsc::Receiver<Vec<SocketAddr>>,
-}
-
 impl Shared {
-    /// For a node that listens at `listen_address`.
+    /// For a node that listens at `listen_address`, and what it will hear. Reads what was saved about addresses.
     ///
     /// # Errors
     /// [`NoiseError`]: no key can be drawn.
-    pub(super) fn new(settings: Settings, listen_address: Option<SocketAddr>) -> Result<(Self, Receivers), NoiseError> {
+    pub(super) fn new(
+        settings: Settings,
+        listen_address: Option<SocketAddr>,
+    ) -> Result<(Self, mpsc::Receiver<Event>), NoiseError> {
         // Besides its messages a link has a beginning and an end.
         let events_per_link = INBOUND_ALLOWANCE_BYTES / MIN_INBOUND_CHARGE_BYTES + 2;
         let (events, events_receiver) = mpsc::channel(settings.max_links.saturating_add(1) * events_per_link);
-        let (learnt, learnt_receiver) = mpsc::channel(LEARNT_MESSAGES);
+        let guard = Guard::new(&settings);
+        let mut book = Book::new(settings.seed);
+        if let Some(disk) = &settings.disk {
+            peers_file::load(&*disk.0, &mut book, settings.clock.now());
+        }
         let shared = Self {
             identity: Identity::new(settings.chain, settings.node_key.clone())?,
             nonce: rand::random(),
@@ -58,12 +63,36 @@ impl Shared {
             table: Arc::new(Table::new(settings.max_links, settings.max_inbound_per_ip)),
             settings,
             events,
-            learnt,
+            added: Mutex::default(),
+            book: Mutex::new(book),
+            guard,
+            learnt: Notify::new(),
             cancel: CancellationToken::new(),
             tracker: TaskTracker::new(),
             tip: AtomicU64::new(0),
         };
-        Ok((shared, Receivers { events: events_receiver, learnt: learnt_receiver }))
+        Ok((shared, events_receiver))
+    }
+
+    /// The address book. Nothing panics or waits while it is held.
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Saves the address book if it changed since it was last saved.
+    pub(super) async fn save_book(&self) {
+        let Some(disk) = self.settings.disk.clone() else { return };
+        let saved = {
+            let mut book = self.book();
+            if !book.take_changed() {
+                return;
+            }
+            SavedBook::of(&book)
+        };
+        // It ends early only when the runtime does.
+        if !tokio::task::spawn_blocking(move || saved.save(&*disk.0)).await.unwrap_or(false) {
+            self.book().set_changed();
+        }
     }
 
     /// Height of this node's tip.

@@ -9,11 +9,11 @@ use super::error::LinkError;
 use super::message::CloseReason;
 use super::outgoing::Budget;
 use super::peer::Link;
-use crate::limits::{MAX_PENDING_HANDSHAKES, OUTBOUND_SHARE};
+use crate::limits::{MAX_PENDING_HANDSHAKES, OUTBOUND_SHARE, REMEMBERED_LINKS};
 use crate::replica::PeerId;
 use crate::types::link::{NodeId, Role};
 use arc_swap::ArcSwap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 struct Counts {
     by_node: BTreeMap<NodeId, Arc<Link>>,
     inbound_from: BTreeMap<IpAddr, usize>,
+    /// Links that ended, the newest last: what they said may still be looked at.
+    ended: VecDeque<(PeerId, NodeId, IpAddr)>,
     handshakes: usize,
 }
 
@@ -98,6 +100,11 @@ impl Table {
         counts.by_node.len() < self.max_links && is_share_left
     }
 
+    /// Whether there is no room for a further link, whoever dials.
+    pub(super) fn is_full(&self) -> bool {
+        self.links.load().len() >= self.max_links
+    }
+
     /// Forgets a link, if it is still here.
     pub(super) fn remove(&self, link: &Link) {
         let mut counts = self.lock();
@@ -105,6 +112,18 @@ impl Table {
             counts.by_node.remove(&link.info.node_id);
             self.publish(&counts);
         }
+        if counts.ended.len() >= REMEMBERED_LINKS {
+            counts.ended.pop_front();
+        }
+        counts.ended.push_back((link.info.peer, link.info.node_id, link.info.address.ip()));
+    }
+
+    /// Who is at the other end of a link, or was until lately, and at which address.
+    pub(super) fn node_of(&self, peer: PeerId) -> Option<(NodeId, IpAddr)> {
+        if let Some(link) = self.get(peer) {
+            return Some((link.info.node_id, link.info.address.ip()));
+        }
+        self.lock().ended.iter().find(|(ended, ..)| *ended == peer).map(|(_, node, ip)| (*node, *ip))
     }
 
     fn publish(&self, counts: &Counts) {

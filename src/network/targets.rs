@@ -1,24 +1,30 @@
-//! Whom to dial and when: the state of every address, without a socket or a clock of its own.
+//! Whom to keep up a link to and when to dial it: the state of every such address, without a socket or a clock of its own.
 //!
 //! Invariants: an address is dialed once at a time; pauses grow twofold from failure to failure and are drawn at random
-//! from their upper half, so that nodes which lost each other together do not come back together; addresses from peers
-//! are bounded, dialed only while links to such are wanted, and forgotten when they fail; configured ones never are.
+//! from their upper half, so that nodes which lost each other together do not come back together. An address is dialed as
+//! long as somebody wishes it, however often it fails; a host name is looked up each time.
 
-use super::error::LinkError;
-use super::hello::HelloError;
-use super::message::CloseReason;
-use super::session::Ended;
+use super::ended::{Ended, Outcome};
 use super::settings::Timings;
-use crate::limits::{MAX_DIAL_FAILURES, MAX_KNOWN_ADDRESSES, MAX_LEARNT_LINKS};
 use crate::types::link::NodeId;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Who wants a link to an address. Each takes back its own wish only.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Wish {
+    /// The configuration.
+    Seed,
+    /// The operator, while the node runs.
+    Operator,
+    /// The registry: a masternode is there.
+    Masternode,
+}
+
 #[derive(Debug)]
 struct Target {
-    is_learnt: bool,
+    wishes: BTreeSet<Wish>,
     failures: u32,
     /// Not before this.
     next: Instant,
@@ -43,34 +49,28 @@ impl Targets {
     }
 
     /// Keeps up a link to this address from now on.
-    pub(super) fn want(&mut self, address: String, now: Instant) {
-        let fresh =
-            |is_learnt| Target { is_learnt, failures: 0, next: now, is_busy: false, node: None, is_self: false };
-        let target = self.targets.entry(address).or_insert_with(|| fresh(false));
-        target.is_learnt = false;
+    pub(super) fn want(&mut self, address: String, wish: Wish, now: Instant) {
+        let wishes = BTreeSet::new();
+        let fresh = Target { wishes, failures: 0, next: now, is_busy: false, node: None, is_self: false };
+        let target = self.targets.entry(address).or_insert(fresh);
+        target.wishes.insert(wish);
         target.next = target.next.min(now);
     }
 
-    /// Does not dial this address again, unless a peer tells it.
-    pub(super) fn forget(&mut self, address: &str) {
-        self.targets.remove(address);
-    }
-
-    /// A peer told this address.
-    pub(super) fn learn(&mut self, address: SocketAddr, now: Instant) {
-        if self.targets.len() < MAX_KNOWN_ADDRESSES {
-            let target = Target { is_learnt: true, failures: 0, next: now, is_busy: false, node: None, is_self: false };
-            self.targets.entry(address.to_string()).or_insert(target);
+    /// Takes a wish back. An address that nobody wishes is not dialed again.
+    pub(super) fn forget(&mut self, address: &str, wish: Wish) {
+        let Some(target) = self.targets.get_mut(address) else { return };
+        target.wishes.remove(&wish);
+        if target.wishes.is_empty() {
+            self.targets.remove(address);
         }
     }
 
     /// What to dial now; each is busy until [`Targets::ended`]. Those linked already are looked at again later.
     pub(super) fn due(&mut self, now: Instant, is_linked: impl Fn(&str, Option<NodeId>) -> bool) -> Vec<String> {
-        let mut learnt_links = self.learnt_links();
         let mut due = Vec::new();
         for (address, target) in &mut self.targets {
-            let is_wanted = !target.is_learnt || learnt_links < MAX_LEARNT_LINKS;
-            if target.is_busy || target.is_self || !is_wanted || target.next > now {
+            if target.is_busy || target.is_self || target.next > now {
                 continue;
             }
             if is_linked(address, target.node) {
@@ -78,7 +78,6 @@ impl Targets {
                 continue;
             }
             target.is_busy = true;
-            learnt_links += usize::from(target.is_learnt);
             due.push(address.clone());
         }
         due
@@ -86,13 +85,8 @@ impl Targets {
 
     /// When [`Targets::due`] has more to say, if nothing happens before.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let learnt_wanted = self.learnt_links() < MAX_LEARNT_LINKS;
-        let waiting = self.targets.values().filter(|t| !t.is_busy && !t.is_self && (learnt_wanted || !t.is_learnt));
+        let waiting = self.targets.values().filter(|target| !target.is_busy && !target.is_self);
         waiting.map(|target| target.next).min()
-    }
-
-    fn learnt_links(&self) -> usize {
-        self.targets.values().filter(|target| target.is_learnt && target.is_busy).count()
     }
 
     /// A dial failed, or the link that came of it ended. `draw` draws a number up to the one given.
@@ -101,43 +95,18 @@ impl Targets {
         let Some(target) = self.targets.get_mut(address) else { return };
         target.is_busy = false;
         target.node = ended.node.or(target.node);
-        match outcome(ended, timings.steady) {
+        match ended.outcome(timings.steady) {
             Outcome::Itself => target.is_self = true,
             Outcome::LinkedOtherwise => {}
             Outcome::Success => target.failures = 0,
-            Outcome::Failure => target.failures = target.failures.saturating_add(1),
+            Outcome::Failure | Outcome::Unwanted => target.failures = target.failures.saturating_add(1),
         }
         target.next = now + pause(&timings, target.failures, draw);
-        if target.is_learnt && target.failures >= MAX_DIAL_FAILURES {
-            self.targets.remove(address);
-        }
     }
 
     #[cfg(test)]
     fn len(&self) -> usize {
         self.targets.len()
-    }
-}
-
-enum Outcome {
-    /// The address is this node's.
-    Itself,
-    /// There is another link to the node.
-    LinkedOtherwise,
-    Success,
-    Failure,
-}
-
-fn outcome(ended: &Ended, steady: Duration) -> Outcome {
-    match &ended.reason {
-        LinkError::Hello(HelloError::SelfConnection) | LinkError::ClosedByPeer(CloseReason::SelfConnection) => {
-            Outcome::Itself
-        }
-        LinkError::Closed(CloseReason::Duplicate) | LinkError::ClosedByPeer(CloseReason::Duplicate) => {
-            Outcome::LinkedOtherwise
-        }
-        _ if ended.held.is_some_and(|held| held >= steady) => Outcome::Success,
-        _ => Outcome::Failure,
     }
 }
 

@@ -1,9 +1,11 @@
 use super::*;
+use crate::network::ended::{Ended, Outcome};
 use crate::network::hello::HelloError;
 use crate::network::message::Wire;
 use crate::network::noise::{Identity, handshake};
-use crate::network::session::Ended;
+use crate::network::settings::Disk;
 use crate::network::testing::{self, Node, hello, key, message, node_id, settings, within};
+use crate::storage::files::DiskFiles;
 use crate::types::hash::ChainId;
 use tokio::io::AsyncReadExt as _;
 
@@ -172,7 +174,7 @@ async fn three_nodes_meet_through_one_that_all_know() {
 async fn a_node_can_be_told_whom_to_dial() {
     let mut a = node(1, &[]).await;
     let b = node(2, &[]).await;
-    assert!(b.handle.want(format!("localhost:{}", a.address().port())));
+    assert!(b.handle.want(format!("localhost:{}", a.address().port()), Wish::Operator));
     assert_eq!(a.connected().await.node_id, node_id(2));
 }
 
@@ -236,4 +238,36 @@ async fn settings_that_no_hello_could_hold_are_refused() {
     let a = node(1, &[]).await;
     let taken = Settings { listen: Some(a.address()), ..settings(2) };
     assert!(matches!(Network::start(taken).await, Err(NetworkError::Listen { .. })));
+}
+
+#[tokio::test]
+async fn a_node_that_comes_back_dials_whom_it_met_before() {
+    let mut a = node(1, &[]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Disk(Arc::new(DiskFiles::new(directory.path())));
+    let with_disk = || Settings { disk: Some(disk.clone()), ..settings(2) };
+    let mut b = Node::start(Settings { seeds: vec![a.address().to_string()], ..with_disk() }).await;
+    b.connected().await;
+    a.connected().await;
+    b.network.stop().await;
+    a.disconnected().await;
+    let mut b = Node::start(with_disk()).await;
+    assert_eq!(b.handle.known_addresses(), (1, 0));
+    assert_eq!(b.connected().await.node_id, node_id(1), "nobody told it whom to dial");
+    assert_eq!(a.connected().await.node_id, node_id(2));
+}
+
+#[tokio::test]
+async fn a_feeler_finds_a_node_and_makes_no_link() {
+    let mut a = node(1, &[]).await;
+    let b = node(2, &[]).await;
+    let steady = b.handle.shared.settings.timings.steady;
+    let felt = within(dial::feel(&b.handle.shared, a.address())).await;
+    assert_eq!((felt.node, felt.outcome(steady)), (Some(node_id(1)), Outcome::Success));
+    let itself = within(dial::feel(&b.handle.shared, b.address())).await;
+    assert_eq!(itself.outcome(steady), Outcome::Itself);
+    let other = Node::start(Settings { chain: ChainId([8; 32]), ..settings(3) }).await;
+    let stranger = within(dial::feel(&b.handle.shared, other.address())).await;
+    assert_ne!(stranger.outcome(steady), Outcome::Success, "{stranger:?}");
+    assert!(a.events.try_recv().is_err() && linked(&a).is_empty() && linked(&b).is_empty());
 }

@@ -1,11 +1,10 @@
 use super::*;
 use crate::limits::{HANDSHAKE_TIMEOUT_MS, MAX_AGENT_BYTES};
-use crate::limits::{MAX_HANDSHAKE_BYTES, MAX_MESSAGE_BYTES};
+use crate::limits::{MAX_HANDSHAKE_BYTES, MAX_MESSAGE_BYTES, MAX_SCORE, PEER_CHECKS};
 use crate::network::frame::FrameError;
 use crate::network::hello::{Expected, Hello, HelloError};
 use crate::network::noise::NoiseError;
 use crate::network::settings::{Clock, Settings};
-use crate::network::shared::Receivers;
 use crate::network::testing::{CHAIN, Peer, hello, key, message, node_id, settings, within};
 use crate::signer::{LogContents, Signer};
 use crate::types::hash::{BlockHash, ChainId, Txid};
@@ -20,7 +19,7 @@ type TestPeer = Peer<ReadHalf<DuplexStream>, WriteHalf<DuplexStream>>;
 /// Node 1, without sockets.
 struct Node {
     shared: Arc<Shared>,
-    receivers: Receivers,
+    events: tokio::sync::mpsc::Receiver<Event>,
 }
 
 impl Node {
@@ -31,8 +30,8 @@ impl Node {
     fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = settings(1);
         change(&mut settings);
-        let (shared, receivers) = Shared::new(settings, None).unwrap();
-        Self { shared: Arc::new(shared), receivers }
+        let (shared, events) = Shared::new(settings, None).unwrap();
+        Self { shared: Arc::new(shared), events }
     }
 
     /// A connection from somebody; the node's end of it runs.
@@ -62,7 +61,7 @@ impl Node {
     }
 
     async fn event(&mut self) -> Event {
-        within(self.receivers.events.recv()).await.unwrap()
+        within(self.events.recv()).await.unwrap()
     }
 
     async fn disconnected(&mut self) -> LinkError {
@@ -145,7 +144,7 @@ async fn who_is_refused_is_told_why_and_the_node_hears_nothing_of_it() {
     let (mut same_key, _task) = node.channel(1).await;
     same_key.introduce(&hello(1)).await;
     assert_eq!(same_key.next().await, Ok(Wire::Close(CloseReason::SameKey)));
-    assert!(node.receivers.events.try_recv().is_err());
+    assert!(node.events.try_recv().is_err());
     assert!(node.shared.table.links().is_empty());
 }
 
@@ -190,19 +189,83 @@ async fn garbage_ends_the_link_at_every_stage() {
     let ended = within(task).await.unwrap();
     assert!(matches!(ended.reason, LinkError::Hello(HelloError::Encoding(_))));
     // Instead of a message.
-    for body in [&[0xff; 40][..], &[0, 1, 0], &[]] {
-        let (mut peer, _, _) = node.link(2).await;
+    for (n, body) in [(3, &[0xff; 40][..]), (4, &[0, 1, 0]), (5, &[])] {
+        let (mut peer, _, _) = node.link(n).await;
         peer.send_body(body).await;
         let reason = node.disconnected().await;
         assert!(matches!(reason, LinkError::Message(_)) && reason.is_fault(), "{reason:?}");
         assert_eq!(peer.next_answer().await, Ok(Wire::Close(CloseReason::Fault)));
     }
     // Instead of a Noise message.
-    let (peer, _, _) = node.link(2).await;
+    let (peer, _, _) = node.link(6).await;
     let mut sink = peer.writer.into_inner();
     sink.write_all(&[0, 40]).await.unwrap();
     sink.write_all(&[0xff; 40]).await.unwrap();
     assert!(matches!(node.disconnected().await, LinkError::Noise(NoiseError::Protocol(_))));
+    let banned = [1, 2, 3, 4, 5, 6].map(|n| node.shared.guard.keeps_out_node(node_id(n)));
+    assert_eq!(banned, [false, true, true, true, true, false], "what anybody on the way could send proves nothing");
+}
+
+#[tokio::test]
+async fn who_is_provably_at_fault_is_kept_out_and_told_so() {
+    let mut node = Node::new();
+    let (mut peer, _, _) = node.link(2).await;
+    peer.send_body(&[0xff; 40]).await;
+    node.disconnected().await;
+    let (mut again, task) = node.channel(2).await;
+    again.introduce(&hello(2)).await;
+    assert_eq!(again.next().await, Ok(Wire::Close(CloseReason::Banned)));
+    drop(again);
+    assert_eq!(within(task).await.unwrap().reason, LinkError::Closed(CloseReason::Banned));
+    let (_neighbour, _, _) = node.link(3).await;
+    let held = node.shared.guard.held();
+    assert_eq!(held.len(), 1, "an address of this machine is everybody's here");
+    assert!(node.shared.guard.lift(&held[0].0));
+    node.link(2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_too_much_is_slowed_down_and_in_the_end_cut_off() {
+    let mut node = Node::new();
+    let (mut peer, _, info) = node.link(2).await;
+    let start = Instant::now();
+    let flood = tokio::spawn(async move {
+        let (rate, most) = (PEER_CHECKS[0], PEER_CHECKS[1]);
+        let commit = |signatures: u64| {
+            let signatures = vec![Some(key(1).sign(&Default::default())); signatures as usize];
+            let (height, view, block_hash) = Default::default();
+            replica(Message::Commit(crate::types::block::Commit { height, view, block_hash, signatures }))
+        };
+        // A message has room for a few seconds' checks; the first ones are within the burst.
+        for _ in 0..(most + 200 * rate) / 50_000 {
+            let frame = commit(50_000).frame().unwrap();
+            let mut bytes = Some(frame.bytes().clone());
+            if peer.writer.write_all(|| bytes.take()).await.is_err() {
+                break;
+            }
+        }
+        peer
+    });
+    let mut messages = 0u64;
+    let mut lowest = MAX_SCORE;
+    let reason = loop {
+        match node.event().await {
+            Event::Message { .. } => {
+                messages += 1;
+                if let Some(link) = node.shared.table.get(info.peer) {
+                    lowest = lowest.min(link.snapshot().score);
+                }
+            }
+            Event::Disconnected { reason, .. } => break reason,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(reason, LinkError::OverRate);
+    assert!(lowest < MAX_SCORE / 2, "{lowest}");
+    let most = PEER_CHECKS[1] + PEER_CHECKS[0] * (start.elapsed().as_secs() + 2);
+    assert!(messages * 50_000 <= most, "{messages} messages in {:?}", start.elapsed());
+    assert!(node.shared.guard.keeps_out_node(node_id(2)));
+    flood.abort();
 }
 
 #[tokio::test]
@@ -301,7 +364,7 @@ async fn who_uses_up_its_allowance_waits_and_nobody_else_does() {
     other.send(&replica(message(2))).await;
     let Event::Message { peer, .. } = node.event().await else { panic!("no message") };
     assert_eq!(peer, other_info.peer, "the greedy one waits, with ten messages to go");
-    assert!(node.receivers.events.try_recv().is_err());
+    assert!(node.events.try_recv().is_err());
     held.clear();
     for _ in 0..10 {
         let Event::Message { peer, .. } = node.event().await else { panic!("no message") };
@@ -373,11 +436,14 @@ async fn addresses_are_told_to_who_asks_now_and_then_and_taken_only_when_asked_f
     let told: SocketAddr = "127.0.0.1:4009".parse().unwrap();
     let nowhere: SocketAddr = "0.0.0.0:4009".parse().unwrap();
     peer.send(&Wire::Peers(vec![told.into(), nowhere.into()])).await;
-    assert_eq!(within(node.receivers.learnt.recv()).await.unwrap(), [told]);
-    peer.send(&Wire::Peers(vec![known.into()])).await;
+    within(node.shared.learnt.notified()).await;
+    let book = |node: &Node| -> Vec<SocketAddr> { node.shared.book().entries().map(|(address, _)| *address).collect() };
+    assert_eq!(book(&node), [known, told], "what it says of itself, and what others say");
+    let late: SocketAddr = "127.0.0.1:4010".parse().unwrap();
+    peer.send(&Wire::Peers(vec![late.into()])).await;
     peer.send(&Wire::Ping { nonce: 2 }).await;
     assert!(matches!(peer.next_answer().await, Ok(Wire::Pong { nonce: 2, .. })));
-    assert!(node.receivers.learnt.try_recv().is_err(), "nobody asked a second time");
+    assert_eq!(book(&node), [known, told], "nobody asked a second time");
     peer.send(&Wire::Peers(vec![known.into(); MAX_ADDRESSES_PER_MESSAGE + 1])).await;
     assert_eq!(node.disconnected().await, LinkError::TooManyAddresses(MAX_ADDRESSES_PER_MESSAGE + 1));
 }

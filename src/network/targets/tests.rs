@@ -1,4 +1,7 @@
 use super::*;
+use crate::network::error::LinkError;
+use crate::network::hello::HelloError;
+use crate::network::message::CloseReason;
 use crate::network::testing::node_id;
 
 fn targets() -> Targets {
@@ -13,10 +16,6 @@ fn nobody(_: &str, _: Option<NodeId>) -> bool {
     false
 }
 
-fn learnt(n: usize) -> SocketAddr {
-    SocketAddr::from(([10, 0, (n / 256) as u8, (n % 256) as u8], 24_000))
-}
-
 /// Dials `a`, fails, and returns the pause until it is due again.
 fn fail(targets: &mut Targets, now: &mut Instant, ended: &Ended, draw: impl FnOnce(u64) -> u64) -> Duration {
     assert_eq!(targets.due(*now, nobody), ["a"]);
@@ -29,7 +28,7 @@ fn fail(targets: &mut Targets, now: &mut Instant, ended: &Ended, draw: impl FnOn
 #[test]
 fn pauses_double_up_to_the_longest_and_are_drawn_from_their_upper_half() {
     let (mut targets, mut now) = (targets(), Instant::now());
-    targets.want("a".into(), now);
+    targets.want("a".into(), Wish::Seed, now);
     for ms in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000] {
         let longest = Duration::from_millis(ms);
         let draw = |most| {
@@ -44,7 +43,7 @@ fn pauses_double_up_to_the_longest_and_are_drawn_from_their_upper_half() {
 #[test]
 fn a_link_that_held_is_a_success_and_one_that_broke_at_once_is_not() {
     let (mut targets, mut now) = (targets(), Instant::now());
-    targets.want("a".into(), now);
+    targets.want("a".into(), Wish::Seed, now);
     for _ in 0..5 {
         fail(&mut targets, &mut now, &failure(), |most| most);
     }
@@ -57,8 +56,8 @@ fn a_link_that_held_is_a_success_and_one_that_broke_at_once_is_not() {
 #[test]
 fn an_address_is_dialed_once_at_a_time() {
     let (mut targets, now) = (targets(), Instant::now());
-    targets.want("a".into(), now);
-    targets.want("a".into(), now);
+    targets.want("a".into(), Wish::Seed, now);
+    targets.want("a".into(), Wish::Seed, now);
     assert_eq!(targets.due(now, nobody), ["a"]);
     assert!(targets.due(now, nobody).is_empty());
     assert_eq!(targets.next_due(), None, "nothing to wake up for");
@@ -67,7 +66,7 @@ fn an_address_is_dialed_once_at_a_time() {
 #[test]
 fn a_node_that_is_linked_otherwise_is_not_dialed_and_that_is_no_failure() {
     let (mut targets, mut now) = (targets(), Instant::now());
-    targets.want("a".into(), now);
+    targets.want("a".into(), Wish::Seed, now);
     let duplicate =
         Ended { node: Some(node_id(1)), held: None, reason: LinkError::ClosedByPeer(CloseReason::Duplicate) };
     fail(&mut targets, &mut now, &duplicate, |most| most);
@@ -83,46 +82,26 @@ fn a_node_that_is_linked_otherwise_is_not_dialed_and_that_is_no_failure() {
 fn a_node_does_not_dial_itself_twice() {
     let (mut targets, now) = (targets(), Instant::now());
     for reason in [LinkError::Hello(HelloError::SelfConnection), LinkError::ClosedByPeer(CloseReason::SelfConnection)] {
-        targets.learn(learnt(1), now);
-        targets.forget("a");
-        targets.want("a".into(), now);
-        let due = targets.due(now, nobody);
-        due.iter().for_each(|address| {
-            targets.ended(address, &Ended { node: None, held: None, reason: reason.clone() }, now, |most| most);
-        });
-        targets.learn(learnt(1), now);
+        targets.forget("a", Wish::Seed);
+        targets.want("a".into(), Wish::Seed, now);
+        assert_eq!(targets.due(now, nobody), ["a"]);
+        targets.ended("a", &Ended { node: None, held: None, reason }, now, |most| most);
         assert_eq!(targets.next_due(), None);
     }
 }
 
 #[test]
-fn learnt_addresses_are_forgotten_when_they_fail_and_configured_ones_are_not() {
+fn an_address_is_dialed_until_the_last_wish_for_it_is_taken_back() {
     let (mut targets, mut now) = (targets(), Instant::now());
-    targets.want("a".into(), now);
-    targets.learn(learnt(1), now);
-    for _ in 0..MAX_DIAL_FAILURES {
-        assert_eq!(targets.due(now, nobody).len(), 2);
-        for address in ["a", "10.0.0.1:24000"] {
-            targets.ended(address, &failure(), now, |most| most);
-        }
-        now = targets.next_due().unwrap();
+    targets.want("a".into(), Wish::Seed, now);
+    targets.want("a".into(), Wish::Masternode, now);
+    targets.forget("a", Wish::Masternode);
+    targets.forget("a", Wish::Operator);
+    for _ in 0..50 {
+        fail(&mut targets, &mut now, &failure(), |most| most);
     }
-    assert_eq!(targets.due(now, nobody), ["a"]);
-    targets.forget("a");
+    assert_eq!(targets.due(now, nobody), ["a"], "however often it failed");
+    targets.forget("a", Wish::Seed);
     targets.ended("a", &failure(), now, |most| most);
-    assert_eq!(targets.len(), 0);
-}
-
-#[test]
-fn links_to_learnt_addresses_are_bounded_and_so_are_the_addresses() {
-    let (mut targets, now) = (targets(), Instant::now());
-    (0..2 * MAX_KNOWN_ADDRESSES).for_each(|n| targets.learn(learnt(n), now));
-    assert_eq!(targets.len(), MAX_KNOWN_ADDRESSES);
-    let due = targets.due(now, nobody);
-    assert_eq!(due.len(), MAX_LEARNT_LINKS);
-    assert_eq!(targets.next_due(), None, "the others wait for one of these to end");
-    targets.want("a".into(), now);
-    assert_eq!(targets.due(now, nobody), ["a"], "what is configured is dialed all the same");
-    targets.ended(&due[0], &failure(), now, |most| most);
-    assert_eq!(targets.due(now, nobody).len(), 1);
+    assert_eq!((targets.len(), targets.next_due()), (0, None));
 }
