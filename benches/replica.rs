@@ -171,6 +171,7 @@ impl Node {
                 Command::Notify(_)
                 | Command::ComputeVdf { .. }
                 | Command::OwnHeard { .. }
+                | Command::Fault { .. }
                 | Command::SignerBlock { .. } => {}
                 Command::Apply(_) | Command::Commit { .. } => unreachable!("no block comes in between"),
             }

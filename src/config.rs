@@ -383,7 +383,8 @@ pub fn is_local(address: &IpAddr) -> bool {
     address.is_loopback()
 }
 
-fn is_host_and_port(text: &str) -> bool {
+/// Whether a text is `host:port` with a port that can be dialed. What the host is, nobody knows before it is looked up.
+pub fn is_host_and_port(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
 }
 

@@ -60,6 +60,7 @@ pub fn node_options(config: &Config, chain: Chain, folder: &Path) -> Result<Node
         seeds: config.p2p.seeds.clone(),
         max_peers: config.p2p.max_peers,
         max_inbound_per_ip: config.p2p.max_inbound_per_ip,
+        ban: Duration::from_secs(config.p2p.ban_hours.saturating_mul(3_600)),
         pool,
         cache_bytes: config.storage.cache_bytes,
     })

@@ -22,6 +22,8 @@ use tracing::{debug, error, info, trace, warn};
 pub trait Wire: Send {
     /// To one peer, if it is still there.
     fn send(&self, to: PeerId, message: &Arc<Message>);
+    /// A peer is provably at fault.
+    fn punish(&self, peer: PeerId, fault: &str);
     /// To every peer.
     fn broadcast(&self, message: &Arc<Message>);
     /// What peers that connect are told about the tip.
@@ -138,6 +140,7 @@ impl<W: Wire> Core<W> {
         for command in commands {
             match command {
                 Command::Send { to, message } => self.wire.send(to, &message),
+                Command::Fault { peer, what } => self.wire.punish(peer, what),
                 Command::Broadcast(message) => self.wire.broadcast(&message),
                 Command::ComputeVdf { seed, iterations } => self.beacon.compute(seed, iterations),
                 Command::Notify(event) => self.notify(now, event),

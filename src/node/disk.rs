@@ -196,7 +196,11 @@ impl Writer {
             Command::Sign { seq, request } => self.ask_signer(seq, request),
             Command::OwnHeard { height, epoch } => self.guard.heard((height, epoch)),
             Command::SignerBlock { txids, closed } => self.tell_signer(&txids, closed),
-            Command::Send { .. } | Command::Broadcast(_) | Command::ComputeVdf { .. } | Command::Notify(_) => {}
+            Command::Send { .. }
+            | Command::Broadcast(_)
+            | Command::Fault { .. }
+            | Command::ComputeVdf { .. }
+            | Command::Notify(_) => {}
         }
         Ok(())
     }

@@ -10,12 +10,14 @@
 
 pub mod beacon;
 pub mod clock;
+pub mod clock_watch;
 pub mod core;
 pub mod disk;
 pub mod feed;
 pub mod handle;
 pub mod input;
 pub mod lanes;
+pub mod masternode_links;
 pub mod run;
 pub mod signing;
 pub mod verify;

@@ -10,12 +10,12 @@ use super::lanes::Lane;
 use super::verify::{FaultSink, VerifyStage, VerifyThreads};
 use super::view::View;
 use super::votes::{self, LostVotesWord, OpenedVotes, VotesError, VotesOptions};
-use super::{clock, lanes};
+use super::{clock, clock_watch, lanes, masternode_links};
 use crate::chain::spec::Chain;
 use crate::ledger::state::ChainState;
 use crate::ledger::verify::Verifier;
 use crate::ledger::{PoolLimits, VerifiedTx};
-use crate::network::{CloseReason, Event as NetworkEvent, Handle as NetworkHandle, Network, NetworkError, Settings};
+use crate::network::{Disk, Event as NetworkEvent, Handle as NetworkHandle, Network, NetworkError, Settings};
 use crate::replica::{Input, Message, OpenError, PeerId, Recovery, Replica, ReplicaConfig};
 use crate::signer::Signer;
 use crate::storage::files::DiskFiles;
@@ -33,6 +33,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 /// Bytes of the operating system's randomness behind the replica's choices.
@@ -60,6 +61,8 @@ pub struct NodeOptions {
     pub max_peers: usize,
     /// Most links that others opened from one IP address.
     pub max_inbound_per_ip: usize,
+    /// How long a node that is provably at fault is kept out; zero: not at all.
+    pub ban: Duration,
     /// Bounds of the pool.
     pub pool: PoolLimits,
     /// Memory for the index, in bytes.
@@ -100,6 +103,7 @@ pub struct Node {
     ended: oneshot::Receiver<Result<Vec<VerifiedTx>, CoreError>>,
     files: Arc<DiskFiles>,
     pump: tokio::task::JoinHandle<()>,
+    background: TaskTracker,
     _directory: crate::storage::lock::DirectoryLock,
 }
 
@@ -141,6 +145,8 @@ impl Node {
         settings.listen = options.listen;
         settings.advertise = options.advertise;
         settings.seeds = options.seeds;
+        settings.fault_ban = options.ban;
+        settings.disk = Some(Disk(files.clone()));
         settings.max_links = options.max_peers;
         settings.max_inbound_per_ip = options.max_inbound_per_ip;
         let (network, events) = Network::start(settings).await?;
@@ -155,6 +161,7 @@ impl Node {
             DiskHandle::start(log, (signer, guard), Arc::clone(&verifier), Arc::clone(&inbox), Arc::clone(&store))?;
         let beacon = BeaconWorker::start(Arc::clone(&inbox))?;
         let feed = Arc::new(Feed::default());
+        let tolerated_ms = options.chain.clock_tolerance_ms;
         let handle = NodeHandle::new(Parts {
             chain: options.chain,
             masternode: key,
@@ -171,6 +178,15 @@ impl Node {
             beacon: beacon.progress(),
             stop: CancellationToken::new(),
         });
+        let background = TaskTracker::new();
+        let (watched, watch_stop) = (Arc::clone(&view), handle.stopping().clone());
+        let watch = clock_watch::run(network.handle(), watched, tolerated_ms, Arc::clone(&inbox), watch_stop);
+        background.spawn(watch);
+        if let Some(key) = key {
+            let draw = masternode_links::Draw::new(key, rand::random::<[u8; SEED_BYTES]>());
+            let (view, blocks, stop) = (Arc::clone(&view), feed.listen(), handle.stopping().clone());
+            background.spawn(masternode_links::run(draw, view, blocks, network.handle(), stop));
+        }
         let core = Core { replica, inbox: Arc::clone(&inbox), disk, wire: Links(network.handle()), beacon, view, feed };
         let (tell, ended) = oneshot::channel();
         let stop = handle.stopping().clone();
@@ -181,7 +197,7 @@ impl Node {
             stop.cancel();
         })?;
         let disk = disk_threads;
-        Ok(Self { handle, network, inbox, verify, disk, core, ended, files, pump, _directory: lock })
+        Ok(Self { handle, network, inbox, verify, disk, core, ended, files, pump, background, _directory: lock })
     }
 
     /// The node as its users reach it.
@@ -195,6 +211,8 @@ impl Node {
     /// [`CoreError`] if the node had already stopped by itself.
     pub async fn stop(self) -> Result<(), CoreError> {
         self.handle.stop();
+        self.background.close();
+        self.background.wait().await;
         self.network.stop().await;
         self.pump.abort();
         let Self { inbox, verify, disk, core, ended, files, _directory, .. } = self;
@@ -251,11 +269,11 @@ fn open_votes(
     votes::open(&VotesOptions { chain: &options.chain, key, word }, files, state, votes, log)
 }
 
-/// A peer that proves itself faulty is cut off.
+/// A peer that proves itself faulty is cut off and kept out.
 fn faults(network: NetworkHandle) -> FaultSink {
     Arc::new(move |peer, fault| {
         warn!(peer = peer.0, %fault, "a peer is at fault");
-        network.disconnect(peer, CloseReason::Fault);
+        network.punish(peer, &fault.to_string());
     })
 }
 
@@ -286,6 +304,11 @@ impl Wire for Links {
         if let Err(error) = self.0.send_message(to, message) {
             error!(%error, "a message was not sent");
         }
+    }
+
+    fn punish(&self, peer: PeerId, fault: &str) {
+        warn!(peer = peer.0, fault, "a peer is at fault");
+        self.0.punish(peer, fault);
     }
 
     fn broadcast(&self, message: &Arc<Message>) {

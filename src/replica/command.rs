@@ -79,6 +79,8 @@ pub enum Input {
     Flushed(WriteSeq),
     /// The store answers for blocks up to this height, durably.
     Applied(Height),
+    /// Whether the clock that `now` comes from is plainly wrong: nothing is signed by it.
+    ClockIsWrong(bool),
     /// The delay function is done.
     Vdf {
         /// Its seed.
@@ -244,6 +246,13 @@ pub enum Command {
         to: PeerId,
         /// What.
         message: Arc<Message>,
+    },
+    /// A peer sent what it can only have made wrong itself.
+    Fault {
+        /// Which.
+        peer: PeerId,
+        /// What.
+        what: &'static str,
     },
     /// To every peer.
     Broadcast(Arc<Message>),

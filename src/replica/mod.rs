@@ -138,6 +138,7 @@ pub struct Replica {
     /// Blocks the store does not answer for yet, oldest first.
     unapplied: VecDeque<Arc<CommittedBlock>>,
     alarm: Option<Alarm>,
+    clock_is_wrong: bool,
     /// How far messages of this node's key go that peers sent.
     heard_own: (Height, Epoch),
     next_heartbeat: TimeMs,
@@ -177,6 +178,7 @@ impl Replica {
                 self.own.flushed(seq);
             }
             Input::Applied(height) => self.applied(height),
+            Input::ClockIsWrong(is_wrong) => self.clock_is_wrong = is_wrong,
             Input::Vdf { seed, proof } => {
                 if self.beacon.seed == seed {
                     self.beacon.proof = Some(proof);
@@ -303,9 +305,9 @@ impl Replica {
         self.me.filter(|key| self.ledger.tip().validators.get(key).is_some())
     }
 
-    /// Whether this node may sign anything now: a member, no alarm, not behind.
+    /// Whether this node may sign anything now: a member, no alarm, not behind, by a clock that may be right.
     fn may_sign(&self) -> bool {
-        self.member().is_some() && self.alarm.is_none() && !self.sync.is_behind()
+        self.member().is_some() && self.alarm.is_none() && !self.clock_is_wrong && !self.sync.is_behind()
     }
 
     /// A transaction of the pool, or one that waits for a parent.
@@ -365,6 +367,11 @@ impl Replica {
         self.alarm.as_ref()
     }
 
+    /// Whether this node signs nothing because its clock is plainly wrong.
+    pub fn clock_is_wrong(&self) -> bool {
+        self.clock_is_wrong
+    }
+
     /// Whether a peer has proved a block that is not here: this node signs nothing until it is.
     pub fn is_behind(&self) -> bool {
         self.sync.is_behind()
@@ -391,3 +398,6 @@ impl Replica {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

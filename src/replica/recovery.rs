@@ -152,6 +152,7 @@ impl Replica {
             repeat: Default::default(),
             unapplied: VecDeque::new(),
             alarm: None,
+            clock_is_wrong: false,
             heard_own: Default::default(),
             next_heartbeat: now,
         })

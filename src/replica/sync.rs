@@ -1,7 +1,7 @@
 //! Catching up: blocks that others have and this node lacks, taken in order, each behind its commit.
 
 use super::Replica;
-use super::command::{Alarm, CommittedBlock, PeerId};
+use super::command::{Alarm, Command, CommittedBlock, PeerId};
 use super::message::{Message, ReceivedBlock, SealedBlock};
 use crate::ledger::execute::{BlockBody, BlockError};
 use crate::ledger::rejection::Rejection;
@@ -51,6 +51,16 @@ pub(super) enum BadBlock {
     /// What a quorum committed breaks a rule: a Byzantine third, or a fault of this program.
     #[error("{0}")]
     Invalid(String),
+}
+
+/// What became of a block from a peer.
+enum Taken {
+    /// It is the tip.
+    Yes,
+    /// It does not follow the tip, or nobody may go further.
+    No,
+    /// Its sender made it wrong: what a quorum signed says otherwise.
+    Faulty(&'static str),
 }
 
 /// Whether a block with this fault may be valid with other bytes in places that its hash does not cover.
@@ -142,30 +152,36 @@ impl Replica {
             if received.header.height < self.height() {
                 continue;
             }
-            if !self.take_block(now, received) {
-                return;
+            match self.take_block(now, received) {
+                Taken::Yes => {}
+                Taken::No => return,
+                Taken::Faulty(what) => return self.out.push(Command::Fault { peer: from, what }),
             }
         }
     }
 
-    /// Applies a block that has its commit; whether it became the tip. A block that its set committed and that breaks
+    /// Applies a block that has its commit, if it follows the tip. A block that its set committed and that breaks
     /// a rule can only come from a Byzantine third (or a fault of this node): an alarm, and no further.
-    fn take_block(&mut self, now: TimeMs, received: ReceivedBlock) -> bool {
-        let hash = received.header.hash();
-        if received.commit.block_hash != hash || received.header.height != self.height() {
-            return false;
+    fn take_block(&mut self, now: TimeMs, received: ReceivedBlock) -> Taken {
+        if received.header.height != self.height() {
+            return Taken::No;
+        }
+        if received.commit.block_hash != received.header.hash() {
+            return Taken::Faulty("a block with the commit of another");
         }
         let set = self.set();
-        let Ok(commit) = self.verifier.commit(received.commit.clone(), &set) else { return false };
+        let Ok(commit) = self.verifier.commit(received.commit.clone(), &set) else {
+            return Taken::Faulty("a block without a commit of its set");
+        };
         match self.execute_received(&received) {
             Ok(block) => {
                 self.apply(now, block, commit);
-                true
+                Taken::Yes
             }
-            Err(BadBlock::Tampered(_)) => false,
+            Err(BadBlock::Tampered(part)) => Taken::Faulty(part),
             Err(BadBlock::Invalid(reason)) => {
                 self.raise(Alarm::InvalidCommit { height: received.header.height, reason });
-                false
+                Taken::No
             }
         }
     }

@@ -291,7 +291,7 @@ impl Node {
                 effects.push(Effect::Applied(block.changes.height));
             }
             Command::Sign { seq, request } => self.sign(seq, request),
-            Command::OwnHeard { .. } => {}
+            Command::OwnHeard { .. } | Command::Fault { .. } => {}
             Command::SignerBlock { txids, closed } => self.signer_block(&txids, closed),
             Command::Send { to, message } => effects.push(Effect::Send(to, message)),
             Command::Broadcast(message) => effects.push(Effect::Broadcast(message)),

@@ -67,11 +67,12 @@ impl Served {
             node_key: SecretKey::from_bytes(&[22; 32]),
             masternode_key: Some(masternode),
             accept_lost_votes: None,
-            listen: None,
+            listen: Some("127.0.0.1:0".parse().unwrap()),
             advertise: None,
             seeds: Vec::new(),
             max_peers: 8,
             max_inbound_per_ip: 2,
+            ban: std::time::Duration::from_secs(3_600),
             pool: PoolLimits::default(),
             cache_bytes: 32_000_000,
         };

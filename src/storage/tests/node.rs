@@ -193,7 +193,7 @@ impl<'a> Node<'a> {
                 }
                 Command::Apply(block) => self.unapplied.push(block),
                 Command::Sign { seq, request } => self.sign(seq, request),
-                Command::OwnHeard { .. } => {}
+                Command::OwnHeard { .. } | Command::Fault { .. } => {}
                 Command::SignerBlock { txids, closed } => self.signer_block(&txids, closed),
                 Command::ComputeVdf { seed, iterations } => {
                     let proof = Box::new(vdf::evaluate(&seed, iterations));

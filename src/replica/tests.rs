@@ -1,0 +1,91 @@
+//! What a replica refuses to sign, and whom it blames, seen from outside.
+
+use super::*;
+use crate::chain::genesis::genesis;
+use crate::chain::spec::{Allocation, ChainSpec};
+use crate::ledger::state::ChainState;
+use crate::ledger::testing::{self, Draft};
+use crate::replica::message::verify_block;
+use crate::signer::{LogContents, Signer};
+use crate::storage::memory::MemoryStore;
+use crate::types::number::Amount;
+use crate::types::transaction::{OutPoint, Payload, TxBody, TxOut};
+
+const START: TimeMs = TimeMs(1_000_000);
+
+/// The only masternode of a chain, and a payment.
+struct Scene {
+    replica: Replica,
+    payment: VerifiedTx,
+    verifier: Arc<Verifier>,
+    block: crate::types::block::Block,
+}
+
+fn scene() -> Scene {
+    let key = testing::consensus(0);
+    let coin = Allocation { address: testing::lock(1), amount: Amount::new(testing::COIN) };
+    let spec = ChainSpec::dev(START.0, key.public_key(), testing::lock(0), vec![coin]).unwrap();
+    let chain = Chain::new(spec).unwrap();
+    let verifier = Arc::new(Verifier::new(chain.clone()));
+    let block = genesis(&chain).unwrap().block;
+    let outpoint = OutPoint { txid: block.txs[0].body.txid(), index: 1 };
+    let out = TxOut { value: Amount::new(testing::COIN - 1_000_000), lock: testing::lock(2) };
+    let body =
+        TxBody { version: 1, inputs: vec![outpoint], outputs: vec![out], payload: Payload::Transfer, memo: Vec::new() };
+    let payment = verifier.transaction(Draft { body, signers: vec![1] }.hashed(&chain)).unwrap();
+    let (state, utxos) = ChainState::genesis(&chain).unwrap();
+    let store = Arc::new(MemoryStore::new(state.clone(), utxos));
+    let config =
+        ReplicaConfig { chain: chain.clone(), key: Some(key.public_key()), seed: [1; 32], pool: Default::default() };
+    let (_, recovered) = Signer::open(chain.id(), key, LogContents::Missing { fresh: true }).unwrap();
+    let recovery = Recovery { state, journal: Vec::new(), signer: Some(recovered.bft) };
+    let (replica, _) = Replica::open(config, verifier.clone(), store, recovery, START).unwrap();
+    Scene { replica, payment, verifier, block }
+}
+
+/// How often it asks the signer in the next second, with every write synced at once.
+fn asks_for_signatures(replica: &mut Replica, from: TimeMs, first: Input) -> usize {
+    let (mut inputs, mut asked) = (VecDeque::from([first]), 0);
+    for ms in 0..1_000 {
+        let input = inputs.pop_front().unwrap_or(Input::Tick);
+        for command in replica.step(from.plus(ms), input) {
+            match command {
+                Command::Write { seq, .. } => inputs.push_back(Input::Flushed(seq)),
+                Command::Sign { .. } => asked += 1,
+                _ => {}
+            }
+        }
+    }
+    asked
+}
+
+#[test]
+fn nothing_is_signed_by_a_clock_that_is_plainly_wrong() {
+    let Scene { mut replica, payment, .. } = scene();
+    replica.step(START, Input::ClockIsWrong(true));
+    assert_eq!(asks_for_signatures(&mut replica, START, Input::Submit(payment)), 0);
+    assert!(replica.clock_is_wrong());
+    let later = START.plus(1_000);
+    assert!(asks_for_signatures(&mut replica, later, Input::ClockIsWrong(false)) > 0, "the vote was only put off");
+}
+
+#[test]
+fn who_sends_a_block_that_no_quorum_signed_is_blamed() {
+    let Scene { mut replica, verifier, mut block, .. } = scene();
+    let peer = PeerId(7);
+    replica.step(START, Input::Connected { peer, key: None });
+    let height = replica.height();
+    block.header.height = height;
+    let mut blamed = |block_hash, height| {
+        let commit = Commit { height, view: Default::default(), block_hash, signatures: vec![None] };
+        let mut block = block.clone();
+        block.header.height = height;
+        let received = verify_block(&verifier, SealedBlock { block, commit }).unwrap();
+        let message = VerifiedMessage::Blocks(vec![received]);
+        let commands = replica.step(START, Input::Message { from: peer, message });
+        commands.iter().any(|command| matches!(command, Command::Fault { peer: PeerId(7), .. }))
+    };
+    assert!(blamed(block.header.hash(), height), "no signatures");
+    assert!(blamed(Default::default(), height), "another block's commit");
+    assert!(!blamed(Default::default(), height.next()), "what does not follow the tip is nobody's fault");
+}
