@@ -8,6 +8,7 @@ mod details;
 
 use crate::ledger::Rejection;
 use crate::ledger::rules::TxError;
+use crate::network::{AddNodeError, TooManyBans};
 use crate::node::handle::Stopping;
 use crate::storage::store::StoreError;
 use crate::types::address::AddressError;
@@ -194,6 +195,9 @@ pub enum Failure {
         /// How many are allowed.
         limit: usize,
     },
+    /// A wish about another node that cannot be fulfilled.
+    #[error("{0}")]
+    Peer(PeerProblem),
     /// Something in the node failed.
     #[error("the node failed: {0}")]
     Internal(String),
@@ -219,6 +223,35 @@ impl Failure {
 impl From<Failure> for ErrorObjectOwned {
     fn from(failure: Failure) -> Self {
         Self::owned(failure.code(), failure.to_string(), Some(failure.data()))
+    }
+}
+
+/// Why a wish about another node is not fulfilled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PeerProblem {
+    /// Of the operator's list of addresses.
+    #[error(transparent)]
+    Added(AddNodeError),
+    /// No link is to it.
+    #[error("no link is to this node; get_peer_info names those that are")]
+    NotConnected,
+    /// It was let in all the time.
+    #[error("no ban names this; list_banned names those that hold")]
+    NotBanned,
+    /// No further ban is taken.
+    #[error("{TooManyBans}")]
+    TooManyBans,
+}
+
+impl From<PeerProblem> for Failure {
+    fn from(problem: PeerProblem) -> Self {
+        Self::Peer(problem)
+    }
+}
+
+impl From<AddNodeError> for Failure {
+    fn from(error: AddNodeError) -> Self {
+        Self::Peer(PeerProblem::Added(error))
     }
 }
 

@@ -1,9 +1,9 @@
 //! How the node does: one line a check, for people and for whatever restarts or alerts.
 
 use super::context::Context;
-use super::network::clock_offset_ms;
 use super::types::{Check, Health};
 use crate::limits::{HEALTH_ANSWER_MS, LOW_DISK_BYTES};
+use crate::network::ClockOffset;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -69,13 +69,16 @@ fn syncing(context: &Context) -> Check {
 
 /// A clock that is off by more than the chain allows makes for proposals that nobody prepares.
 fn clock(context: &Context) -> Check {
-    let offset = clock_offset_ms(&context.node.network().peers());
-    let tolerated = context.chain().clock_tolerance_ms;
-    let detail = match offset {
+    let offset = ClockOffset::of(&context.node.network().peers());
+    let (tolerated, is_wrong) = (context.chain().clock_tolerance_ms, context.view().gauges().is_clock_wrong);
+    let mut detail = match offset {
         None => "nobody to compare with".to_owned(),
-        Some(ms) => format!("peers are {ms} ms ahead, {tolerated} ms are tolerated"),
+        Some(offset) => format!("peers are {} ms ahead, {tolerated} ms are tolerated", offset.median_ms),
     };
-    Check { name: "clock", ok: offset.is_none_or(|ms| ms.unsigned_abs() <= tolerated), detail }
+    if is_wrong {
+        detail.push_str("; the node signs nothing until the clock is set right");
+    }
+    Check { name: "clock", ok: !is_wrong && offset.is_none_or(|offset| !offset.exceeds(tolerated)), detail }
 }
 
 async fn disk(context: &Arc<Context>) -> Check {

@@ -127,6 +127,15 @@ pub static METHODS: &[Method] = &[
     // network
     method("get_network_info", &["getnetworkinfo"], &[]),
     method("get_peer_info", &["getpeerinfo"], &[]),
+    admin("add_node", &["addnode"], &[needs("node"), takes("command", "\"add\"")]),
+    admin("disconnect_node", &["disconnectnode"], &[needs("node")]),
+    method("list_banned", &["listbanned"], &[]),
+    admin(
+        "set_ban",
+        &["setban"],
+        &[needs("who"), takes("command", "\"add\""), takes("bantime", "0"), takes("absolute", "false")],
+    ),
+    admin("clear_banned", &["clearbanned"], &[]),
     // the node
     method("get_node_info", &[], &[]),
     method("get_health", &[], &[]),

@@ -6,7 +6,7 @@ use super::errors::Failure;
 use super::params::Arguments;
 use super::start_error::StartError;
 use super::types::{NetworkInfo, PeerDetails, Text};
-use crate::network::PeerSnapshot;
+use crate::network::{ClockOffset, PeerSnapshot};
 use crate::types::link::Role;
 
 /// Adds these methods.
@@ -34,15 +34,8 @@ fn get_network_info(context: &Context, _: &Arguments) -> Result<NetworkInfo, Fai
         masternodes: peers.iter().filter(|peer| peer.info.masternode.is_some()).count(),
         bytes_received: peers.iter().fold(0, |sum, peer| peer.bytes_received.saturating_add(sum)),
         bytes_sent: peers.iter().fold(0, |sum, peer| peer.bytes_sent.saturating_add(sum)),
-        clock_offset_ms: clock_offset_ms(&peers),
+        clock_offset_ms: ClockOffset::of(&peers).map(|offset| offset.median_ms),
     })
-}
-
-/// By how much the clocks of most peers are ahead of this node's: the middle one of what they say.
-pub fn clock_offset_ms(peers: &[PeerSnapshot]) -> Option<i64> {
-    let mut offsets: Vec<i64> = peers.iter().filter_map(|peer| peer.clock_offset_ms).collect();
-    offsets.sort_unstable();
-    offsets.get(offsets.len() / 2).copied()
 }
 
 fn get_peer_info(context: &Context, _: &Arguments) -> Result<Vec<PeerDetails>, Failure> {
@@ -64,6 +57,7 @@ fn get_peer_info(context: &Context, _: &Arguments) -> Result<Vec<PeerDetails>, F
         bytes_received: peer.bytes_received,
         bytes_sent: peer.bytes_sent,
         bytes_waiting: peer.bytes_waiting,
+        score: peer.score,
         connected: peer.info.connected.0,
     };
     Ok(context.node.network().peers().into_iter().map(details).collect())

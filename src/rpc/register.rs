@@ -3,7 +3,9 @@
 use super::api::Api;
 use super::context::Context;
 use super::start_error::StartError;
-use super::{addresses, chain, control, finality, masternodes, mempool, network, submit, subscribe, transactions};
+use super::{
+    addresses, chain, control, finality, masternodes, mempool, network, peers, submit, subscribe, transactions,
+};
 use jsonrpsee::core::server::Methods;
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ pub fn methods(context: Arc<Context>) -> Result<Methods, StartError> {
     finality::register(&mut api)?;
     masternodes::register(&mut api)?;
     network::register(&mut api)?;
+    peers::register(&mut api)?;
     control::register(&mut api)?;
     subscribe::register(&mut api)?;
     api.finish()

@@ -2,8 +2,9 @@
 //!
 //! Codes below -32000 are those of JSON-RPC 2.0, small negative ones mean what they mean in Bitcoin Core.
 
-use super::Failure;
+use super::{Failure, PeerProblem};
 use crate::ledger::Rejection;
+use crate::network::AddNodeError;
 
 impl Failure {
     /// The code of the error.
@@ -18,6 +19,11 @@ impl Failure {
             | Self::MissingParameter { .. } => -32602,
             Self::Internal(_) => -32603,
             Self::WrongType { .. } => -3,
+            Self::Peer(PeerProblem::Added(AddNodeError::AlreadyAdded)) => -23,
+            Self::Peer(PeerProblem::Added(AddNodeError::NotAdded)) => -24,
+            Self::Peer(PeerProblem::NotConnected) => -29,
+            Self::Peer(PeerProblem::NotBanned) => -30,
+            Self::Peer(PeerProblem::TooManyBans | PeerProblem::Added(_)) => -8,
             Self::Unknown { .. } | Self::BadAddress { .. } => -5,
             Self::OutOfRange { .. } | Self::BadCursor | Self::Gone { .. } => -8,
             Self::CannotDecode { .. } => -22,
@@ -70,6 +76,13 @@ impl Failure {
             Self::RequestTooLarge { .. } => "request_too_large",
             Self::ResponseTooLarge { .. } => "response_too_large",
             Self::BatchTooLarge { .. } => "batch_too_large",
+            Self::Peer(PeerProblem::Added(AddNodeError::AlreadyAdded)) => "already_added",
+            Self::Peer(PeerProblem::Added(AddNodeError::NotAdded)) => "not_added",
+            Self::Peer(PeerProblem::Added(AddNodeError::TooMany)) => "too_many_added",
+            Self::Peer(PeerProblem::Added(AddNodeError::Busy)) => "busy",
+            Self::Peer(PeerProblem::NotConnected) => "not_connected",
+            Self::Peer(PeerProblem::NotBanned) => "not_banned",
+            Self::Peer(PeerProblem::TooManyBans) => "too_many_bans",
             Self::Internal(_) => "internal",
         }
     }

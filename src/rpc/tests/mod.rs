@@ -5,5 +5,6 @@ mod busy;
 mod calls;
 mod harness;
 mod payments;
+mod peers;
 mod speed;
 mod subscriptions;

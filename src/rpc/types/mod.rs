@@ -16,7 +16,7 @@ pub use chain::{
     PunishedOutput, PunishmentInfo, Whole,
 };
 pub use finality::{BlockProof, CommitParts, Proof, ReceiptPart, ReceiptProof, Verdict};
-pub use network::{NetworkInfo, PeerDetails};
+pub use network::{BanInfo, NetworkInfo, PeerDetails};
 pub use node::{
     Check, ConsensusInfo, ConsensusParameters, Health, MasternodeInfo, MasternodePage, NodeInfo, SigningInfo,
     SnowballInfo, VotedInfo,

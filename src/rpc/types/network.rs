@@ -61,6 +61,25 @@ pub struct PeerDetails {
     pub bytes_sent: u64,
     /// Bytes that wait to be sent.
     pub bytes_waiting: usize,
+    /// How well it keeps to its rates, 0 to 100; at 0 the link ends.
+    pub score: u32,
     /// Since when the link is up.
     pub connected: u64,
+}
+
+/// One entry of `list_banned`.
+#[derive(Clone, Debug, Serialize)]
+pub struct BanInfo {
+    /// A node's key, or an IP address; an IPv6 address stands for its network of 64 bits.
+    pub who: String,
+    /// `node` or `address`.
+    pub kind: &'static str,
+    /// Since when.
+    pub since: u64,
+    /// Until when.
+    pub until: u64,
+    /// Why.
+    pub reason: String,
+    /// `operator`, or `node` if it proved itself at fault here.
+    pub by: &'static str,
 }
