@@ -4,6 +4,7 @@
 //! here: only the names of the files that hold them.
 
 use crate::chain::spec::{ChainSpec, SpecError};
+use crate::limits::MAX_BAN_SECONDS;
 use crate::types::hash::BlockHash;
 use crate::types::number::Height;
 use figment::Figment;
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// Prefix of the environment variables that set keys: `TIMED_RPC__LISTEN` sets `rpc.listen`.
 pub const ENVIRONMENT: &str = "TIMED_";
+/// Longest ban: ten years.
+const MAX_BAN_HOURS: u64 = MAX_BAN_SECONDS / 3_600;
 /// Variables with that prefix that are no keys of the configuration.
 const OTHER_VARIABLES: [&str; 5] = ["config", "data_dir", "chain", "rpc_url", "test"];
 
@@ -307,6 +310,9 @@ impl Config {
             |key, value: String, problem: &str| Err(ConfigError::BadValue { key, value, problem: problem.to_owned() });
         if self.p2p.max_peers == 0 || self.p2p.max_peers > 1_000 {
             return bad("p2p.max_peers", self.p2p.max_peers.to_string(), "1 to 1000 links can be held");
+        }
+        if self.p2p.ban_hours > MAX_BAN_HOURS {
+            return bad("p2p.ban_hours", self.p2p.ban_hours.to_string(), "0 (nobody is kept out) to 87600 hours");
         }
         if let Some(seed) = self.p2p.seeds.iter().find(|seed| !is_host_and_port(seed)) {
             return bad("p2p.seeds", seed.clone(), "a seed is written host:port");

@@ -53,6 +53,7 @@ fn a_value_of_the_wrong_type_is_named() {
 fn what_makes_no_sense_is_refused_with_what_to_do() {
     for (text, part) in [
         ("[p2p]\nmax_peers = 0", "p2p.max_peers"),
+        ("[p2p]\nban_hours = 87601", "p2p.ban_hours"),
         ("[p2p]\nseeds = [\"seed.example\"]", "host:port"),
         ("[mempool]\nmax_transactions = 0", "mempool.max_transactions"),
         ("[storage]\ncache_bytes = 10", "storage.cache_bytes"),

@@ -95,15 +95,11 @@ impl Dialer {
                 DialCommand::Ended(address, ended)
             });
         }
-        let guard = &self.shared.guard;
-        let may_be = |address: &SocketAddr| !guard.keeps_out(address.ip()) && !table.is_linked(None, Some(*address));
-        let due = match table.is_full() {
-            true => Vec::new(),
-            false => {
-                let clock = self.shared.settings.clock.now();
-                self.explorer.due(Instant::now(), clock, &mut self.shared.book(), may_be)
-            }
-        };
+        let (guard, is_full) = (&self.shared.guard, table.is_full());
+        let may_be =
+            |address: &SocketAddr| !is_full && !guard.keeps_out(address.ip()) && !table.is_linked(None, Some(*address));
+        let clock = self.shared.settings.clock.now();
+        let due = self.explorer.due(Instant::now(), clock, &mut self.shared.book(), may_be);
         for (address, visit) in due {
             self.spawn(move |shared| async move {
                 let ended = match visit {
