@@ -40,6 +40,8 @@ pub enum Effect {
     Applied(Height),
     /// A signature came out of the signer; again after a restart?
     Signed(SignedMessage, bool),
+    /// A peer is said to be at fault.
+    Blamed(PeerId, &'static str),
 }
 
 /// Why a node is down.
@@ -291,7 +293,8 @@ impl Node {
                 effects.push(Effect::Applied(block.changes.height));
             }
             Command::Sign { seq, request } => self.sign(seq, request),
-            Command::OwnHeard { .. } | Command::Fault { .. } => {}
+            Command::OwnHeard { .. } => {}
+            Command::Fault { peer, what } => effects.push(Effect::Blamed(peer, what)),
             Command::SignerBlock { txids, closed } => self.signer_block(&txids, closed),
             Command::Send { to, message } => effects.push(Effect::Send(to, message)),
             Command::Broadcast(message) => effects.push(Effect::Broadcast(message)),

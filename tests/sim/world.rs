@@ -565,6 +565,12 @@ impl World {
                 self.say(node, &neighbours, message);
             }
             Effect::Notify(event) => self.told(node, &event),
+            Effect::Blamed(peer, what) => {
+                let honest = self.network.behind(node, peer).filter(|other| self.is_honest(*other));
+                if let (Some(other), true) = (honest, self.is_honest(node)) {
+                    self.failures.push(format!("node {node} blames node {other}, which is honest: {what}"));
+                }
+            }
             Effect::Vdf(seed, iterations) => {
                 self.vdf.entry(seed).or_insert_with(|| vdf::evaluate(&seed, iterations));
                 let (low, high) = self.plan.vdf_ms;
