@@ -1,7 +1,7 @@
 //! `timed --dev`: a chain of one masternode that elects itself, with a funded key, ready in under a second.
 
 use super::data_dir::{self, CHAIN_FILE, FAUCET_KEY_FILE, MASTERNODE_KEY_FILE};
-use super::{CliError, Global, logging, run};
+use super::{CliError, Global, announce, logging, run};
 use crate::chain::spec::{Allocation, Chain, ChainSpec};
 use crate::keyfile;
 use crate::node::{clock, fresh_votes_log};
@@ -37,10 +37,13 @@ pub fn run(global: &Global) -> Result<(), CliError> {
     let chain = Chain::new(spec).map_err(CliError::failure)?;
     let options = run::node_options(&config, chain, &folder)?;
     let outcome = run::run_node(&config, options, |address| {
-        println!("RPC        http://{address}");
-        println!("data dir   {}{}", folder.display(), if is_temporary { " (removed at the end)" } else { "" });
-        println!("faucet     {faucet_address}, key in {}", folder.join(FAUCET_KEY_FILE).display());
-        println!("try        timed --rpc-url http://{address} rpc get_balance {faucet_address}");
+        let (dir, key) = (folder.display(), folder.join(FAUCET_KEY_FILE));
+        let fate = if is_temporary { " (removed at the end)" } else { "" };
+        announce(&format!(
+            "RPC        http://{address}\ndata dir   {dir}{fate}\nfaucet     {faucet_address}, key in {}\n\
+             try        timed --rpc-url http://{address} rpc get_balance {faucet_address}",
+            key.display()
+        ));
     });
     if is_temporary && let Err(e) = std::fs::remove_dir_all(&folder) {
         eprintln!("timed: cannot remove {}: {e}", folder.display());

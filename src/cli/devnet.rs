@@ -1,7 +1,7 @@
 //! `timed devnet`: networks of several masternodes on this machine.
 
 use super::data_dir::{self, CHAIN_FILE, CONFIG_FILE, FAUCET_KEY_FILE, MASTERNODE_KEY_FILE, NODE_KEY_FILE};
-use super::{CliError, Global};
+use super::{CliError, Global, announce};
 use crate::chain::spec::{Allocation, ChainSpec, GenesisMasternode};
 use crate::config::chain_spec;
 use crate::keyfile;
@@ -161,7 +161,7 @@ async fn run_all(dir: &Path) -> Result<(), CliError> {
             .kill_on_drop(true)
             .spawn();
         let child = child.map_err(|e| CliError::failure(format!("cannot start {}: {e}", program.display())))?;
-        println!("node {node}    running, log in {}", log.display());
+        announce(&format!("node {node}    running, log in {}", log.display()));
         nodes.push((node, log, child));
     }
     if nodes.is_empty() {
@@ -182,7 +182,7 @@ async fn run_all(dir: &Path) -> Result<(), CliError> {
             }
         }
     }
-    println!("stopping");
+    announce("stopping");
     stop_all(&mut nodes).await;
     failed.map_or(Ok(()), |reason| Err(CliError::Failure(reason)))
 }
@@ -197,7 +197,7 @@ async fn stop_all(nodes: &mut [(u16, PathBuf, Child)]) {
     }
     for (node, _, child) in nodes {
         if tokio::time::timeout(STOP_TIMEOUT, child.wait()).await.is_err() {
-            println!("node {node} does not stop and is killed");
+            announce(&format!("node {node} does not stop and is killed"));
             child.kill().await.ok();
         }
     }

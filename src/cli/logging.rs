@@ -23,12 +23,15 @@ pub fn start(log: &Log) -> Result<(), CliError> {
     };
     let screen =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(is_terminal).with_target(false);
+    // Nobody may read it any more: no reason to say so there, and none to stop.
+    let screen = screen.log_internal_errors(false);
     let screen = if is_plain { screen.boxed() } else { screen.json().boxed() };
     let file = match &log.file {
         Some(path) => {
             let opened = OpenOptions::new().create(true).append(true).open(path);
             let file = opened.map_err(|e| CliError::usage(format!("cannot log to {}: {e}", path.display())))?;
             let layer = tracing_subscriber::fmt::layer().with_writer(file).with_ansi(false).with_target(false);
+            let layer = layer.log_internal_errors(false);
             let layer = if log.format == LogFormat::Json { layer.json().boxed() } else { layer.boxed() };
             Some(layer.with_filter(filter()?))
         }

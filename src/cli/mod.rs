@@ -20,6 +20,7 @@ use crate::node::LostVotesWord;
 use clap::{Parser, Subcommand};
 use client::Client;
 use std::fmt::Display;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -111,6 +112,12 @@ impl CliError {
     fn failure(error: impl Display) -> Self {
         Self::Failure(error.to_string())
     }
+}
+
+/// Says something on standard output for as long as somebody reads it: what runs does not stop because nobody does.
+fn announce(text: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).ok();
 }
 
 /// Does what the command line says.

@@ -176,3 +176,23 @@ fn a_development_node_is_one_command() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_node_goes_on_when_nobody_reads_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = timed()
+        .args(["--dev", "--data-dir"])
+        .arg(dir.path())
+        .env("TIMED_RPC__LISTEN", "127.0.0.1:30621")
+        .env("TIMED_P2P__LISTEN", "127.0.0.1:30620")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Closed before there is anything to read.
+    drop((child.stdout.take(), child.stderr.take()));
+    let height = || crate::rpc::call(([127, 0, 0, 1], 30_621).into(), "get_block_count", json!([])).ok()?.as_u64();
+    wait_for("a block", || height().filter(|height| *height >= 1));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
