@@ -54,7 +54,13 @@ where
     let secured = until(shared, deadline, Conversation::open(shared, reader, writer, role)).await;
     let mut conversation = match secured {
         Ok(conversation) => conversation,
-        Err(reason) => return never_up(address, None, reason),
+        Err(reason) => {
+            if role == Role::Initiator && matches!(reason, LinkError::Noise(_)) {
+                // The chain is part of the handshake: who is of another one fails right here.
+                info!(%address, %reason, "no link: no node of this chain is there");
+            }
+            return never_up(address, None, reason);
+        }
     };
     let (id, node) = (conversation.node_id, Some(conversation.node_id));
     let introduction = until(shared, deadline, conversation.introduce(shared)).await;

@@ -16,6 +16,7 @@ pub mod command;
 mod commit;
 mod evidence;
 mod fetch;
+mod journaled;
 pub mod message;
 mod outbox;
 mod own_votes;
@@ -24,6 +25,7 @@ mod peers;
 mod proposals;
 mod recovery;
 mod repeat;
+mod stalled;
 mod sync;
 
 pub use command::{Alarm, Command, CommittedBlock, Event, Input, JournalRecord, OwnMessage, PeerId, WriteSeq};
@@ -128,8 +130,8 @@ pub struct Replica {
     own: own_votes::OwnVotes,
     /// Payments certified or final by their batches whose transaction is not here yet.
     awaited: BTreeSet<Txid>,
-    journaled: payments::Journaled,
-    stalled: payments::Stalled,
+    journaled: journaled::Journaled,
+    stalled: stalled::Stalled,
     proposals: proposals::Proposals,
     offer: Option<blocks::Offer>,
     evidence: evidence::EvidencePool,

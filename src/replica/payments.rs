@@ -7,85 +7,16 @@ use crate::finality::FinalityEvent;
 use crate::ledger::pool::Stage;
 use crate::ledger::rejection::Rejection;
 use crate::ledger::{Submission, VerifiedTx};
-use crate::limits::{MAX_MESSAGE_BYTES, MAX_REQUEST_TXIDS, MAX_VOTES_ANSWER, RELAY_FANOUT, STALLED_MS};
+use crate::limits::{MAX_MESSAGE_BYTES, MAX_VOTES_ANSWER, RELAY_FANOUT};
 use crate::signer::SignRequest;
 use crate::snowball::{Answer, SnowballOutput};
 use crate::types::hash::Txid;
-use crate::types::keys::{PublicKey, Signature};
+use crate::types::keys::PublicKey;
 use crate::types::number::{Epoch, TimeMs};
 use crate::types::verified::Verified;
 use crate::types::vote::{FinalityKind, VoteBatch};
 use rand::seq::IteratorRandom as _;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// What of this epoch is in the journal already, so that the records since a closing block are complete in themselves.
-/// Writing something twice does no harm: what no longer matters, or not soon, is forgotten.
-#[derive(Debug, Default)]
-pub(super) struct Journaled {
-    /// Not archived.
-    txs: BTreeSet<Txid>,
-    /// Since the last block, and between the one before and the last.
-    batches: [BTreeSet<Signature>; 2],
-}
-
-impl Journaled {
-    /// Whether the transaction is not in the journal yet; from now on it counts as written.
-    pub(super) fn is_new_tx(&mut self, txid: Txid) -> bool {
-        self.txs.insert(txid)
-    }
-
-    /// Whether the batch with this signature is not in the journal yet; from now on it counts as written.
-    pub(super) fn is_new_batch(&mut self, signature: Signature) -> bool {
-        let [recent, older] = &mut self.batches;
-        !older.contains(&signature) && recent.insert(signature)
-    }
-
-    /// A block archived these, and may have closed the epoch.
-    pub(super) fn block(&mut self, txids: &[Txid], closed: bool) {
-        if closed {
-            *self = Self::default();
-            return;
-        }
-        txids.iter().for_each(|txid| {
-            self.txs.remove(txid);
-        });
-        let [recent, older] = &mut self.batches;
-        *older = std::mem::take(recent);
-    }
-}
-
-/// Payments that should have taken their next step: votes are asked for them.
-#[derive(Debug, Default)]
-pub(super) struct Stalled {
-    due: BTreeSet<(TimeMs, Txid)>,
-    at: BTreeMap<Txid, TimeMs>,
-    last_asked: Option<PeerId>,
-}
-
-impl Stalled {
-    fn watch(&mut self, now: TimeMs, txid: Txid) {
-        let due = now.plus(STALLED_MS);
-        if let Some(before) = self.at.insert(txid, due) {
-            self.due.remove(&(before, txid));
-        }
-        self.due.insert((due, txid));
-    }
-
-    fn forget(&mut self, txid: &Txid) {
-        if let Some(due) = self.at.remove(txid) {
-            self.due.remove(&(due, *txid));
-        }
-    }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self { last_asked: self.last_asked, ..Self::default() };
-    }
-
-    pub(super) fn next_wake(&self) -> Option<TimeMs> {
-        self.due.first().map(|(due, _)| *due)
-    }
-}
 
 /// Where a transaction comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -404,31 +335,6 @@ impl Replica {
             }
             OwnMessage::Proposal(proposal) => self.own_proposal(now, proposal),
             OwnMessage::Bft(vote) => self.own_bft_vote(now, vote),
-        }
-    }
-
-    /// Asks one peer after another for votes on payments that do not move.
-    pub(super) fn chase_stalled(&mut self, now: TimeMs) {
-        let mut txids = Vec::new();
-        while let Some((due, txid)) = self.stalled.due.first().copied() {
-            if due > now || txids.len() >= MAX_REQUEST_TXIDS {
-                break;
-            }
-            self.stalled.forget(&txid);
-            let moves = self.ledger.entry(&txid).is_some_and(|e| e.stage < Stage::Finalized);
-            if moves {
-                txids.push(txid);
-                self.stalled.watch(now, txid);
-            }
-        }
-        if txids.is_empty() {
-            return;
-        }
-        if let Some(peer) = self.peers.after(self.stalled.last_asked) {
-            self.stalled.last_asked = Some(peer);
-            let epoch = self.epoch();
-            self.out.send(peer, Message::GetVotes { epoch, txids: txids.clone() });
-            self.out.send(peer, Message::TxAnnounce(txids));
         }
     }
 

@@ -1,8 +1,9 @@
 //! Opening: the store's tip, then everything the journal has beyond it, through the code that first acted on it.
 
 use super::command::{Command, CommittedBlock, Input, JournalRecord};
+use super::journaled::Journaled;
 use super::message::{ReceivedBlock, SealedBlock, verify_block};
-use super::payments::{Journaled, Source};
+use super::payments::Source;
 use super::{Beacon, Replica, ReplicaConfig, Store};
 use crate::finality::Finality;
 use crate::ledger::state::ChainState;

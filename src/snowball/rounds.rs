@@ -80,10 +80,11 @@ impl Snowball {
 
     fn may_start_poll(&self, txid: &Txid) -> bool {
         self.sampling.get(txid).is_some_and(|sampling| {
-            let (in_a_row, has_rival) = (self.conflicts.polls_in_a_row(txid), self.conflicts.has_rival(txid));
-            sampling.is_polled
-                && sampling.wait_until <= self.now
-                && sampling.polls.len() < self.params.concurrent_polls(sampling.lost_in_a_row, in_a_row, has_rival)
+            let most = || {
+                let (in_a_row, has_rival) = (self.conflicts.polls_in_a_row(txid), self.conflicts.has_rival(txid));
+                self.params.concurrent_polls(sampling.lost_in_a_row, in_a_row, has_rival)
+            };
+            sampling.is_polled && sampling.wait_until <= self.now && sampling.polls.len() < most()
         })
     }
 
