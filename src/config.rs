@@ -107,11 +107,13 @@ pub struct Mempool {
 }
 
 /// How a new node gets the state.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncMode {
     /// Every block from genesis on.
     Full,
+    /// The state as of a late block, proved by the commits of the epochs before it, and the blocks after it.
+    Snapshot,
 }
 
 /// See [`Config::sync`].
@@ -130,6 +132,10 @@ pub struct Sync {
 pub struct Storage {
     /// Bytes of the database's cache.
     pub cache_bytes: u64,
+    /// Blocks kept at least; 0: all.
+    pub prune_blocks: u64,
+    /// Blocks between two snapshots at least; 0: none is made.
+    pub snapshot_every: u64,
 }
 
 /// See [`Config::metrics`].
@@ -217,7 +223,7 @@ impl Default for Sync {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { cache_bytes: 64_000_000 }
+        Self { cache_bytes: 64_000_000, prune_blocks: 0, snapshot_every: 1_008 }
     }
 }
 
@@ -323,6 +329,10 @@ impl Config {
         if !(1_000_000..=64_000_000_000).contains(&self.storage.cache_bytes) {
             let value = self.storage.cache_bytes.to_string();
             return bad("storage.cache_bytes", value, "1 MB to 64 GB, in bytes");
+        }
+        if self.storage.prune_blocks > 0 && self.storage.snapshot_every == 0 {
+            let problem = "blocks go only where a snapshot leads to those that stay: set storage.snapshot_every too";
+            return bad("storage.prune_blocks", self.storage.prune_blocks.to_string(), problem);
         }
         if let Some(listen) = self.rpc.listen.filter(|at| !at.ip().is_loopback())
             && !self.rpc.public

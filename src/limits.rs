@@ -373,6 +373,16 @@ pub const MAX_STORED_BLOCK_BYTES: usize = 4 * MAX_BLOCK_WIRE_BYTES;
 pub const CATCH_UP_BYTES: usize = 2 * MAX_STORED_BLOCK_BYTES;
 /// Most blocks applied at once while the store catches up with its block files.
 pub const CATCH_UP_BLOCKS: usize = 256;
+/// Most bytes of a chunk of a snapshot.
+pub const MAX_SNAPSHOT_CHUNK_BYTES: usize = 1_048_576;
+/// Most chunks of a snapshot: what a message has room for with the manifest's other parts.
+pub const MAX_SNAPSHOT_CHUNKS: usize = 65_536;
+/// Most bytes of a snapshot's manifest: a message with nothing else in it.
+pub const MAX_SNAPSHOT_MANIFEST_BYTES: usize = MAX_MESSAGE_BYTES - 64;
+/// Unspent outputs of a snapshot that are sorted by address at once while it is taken into the store.
+pub const SNAPSHOT_OUTPUTS_TOGETHER: usize = 262_144;
+/// Newest snapshots kept: whoever fetches one has the time in which another is made.
+pub const SNAPSHOTS_KEPT: usize = 2;
 /// Least memory the store is given, in bytes.
 pub const MIN_STORE_CACHE_BYTES: u64 = 33_554_432;
 /// Most entries on one page of a list that the store answers with.

@@ -8,6 +8,7 @@ use crate::keyfile;
 use crate::ledger::PoolLimits;
 use crate::node::{LostVotesWord, Node, NodeOptions};
 use crate::rpc;
+use crate::storage::sled_store::Keep;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -63,6 +64,7 @@ pub fn node_options(config: &Config, chain: Chain, folder: &Path) -> Result<Node
         ban: Duration::from_secs(config.p2p.ban_hours.saturating_mul(3_600)),
         pool,
         cache_bytes: config.storage.cache_bytes,
+        keep: Keep { snapshot_every: config.storage.snapshot_every, prune_blocks: config.storage.prune_blocks },
     })
 }
 

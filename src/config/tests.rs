@@ -57,6 +57,8 @@ fn what_makes_no_sense_is_refused_with_what_to_do() {
         ("[p2p]\nseeds = [\"seed.example\"]", "host:port"),
         ("[mempool]\nmax_transactions = 0", "mempool.max_transactions"),
         ("[storage]\ncache_bytes = 10", "storage.cache_bytes"),
+        ("[storage]\nprune_blocks = 10\nsnapshot_every = 0", "storage.snapshot_every"),
+        ("[sync]\nmode = \"fast\"", "snapshot"),
         ("[rpc]\nlisten = \"0.0.0.0:80\"", "rpc.public = true"),
         ("[rpc]\nmax_batch = 0", "rpc.max_batch"),
         ("[sync]\ncheckpoint = \"12\"", "HEIGHT:HASH"),

@@ -11,6 +11,7 @@ pub mod pool;
 mod rejected;
 pub mod rejection;
 pub mod rules;
+pub mod snapshot;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod testing;

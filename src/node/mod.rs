@@ -16,6 +16,7 @@ pub mod disk;
 pub mod feed;
 pub mod handle;
 pub mod input;
+mod keeper;
 pub mod lanes;
 pub mod masternode_links;
 pub mod run;

@@ -6,6 +6,7 @@ use super::disk::{DiskHandle, DiskThreads};
 use super::feed::Feed;
 use super::handle::{NodeHandle, Parts};
 use super::input::{Held, Inbox, NodeInput};
+use super::keeper::Keeper;
 use super::lanes::Lane;
 use super::verify::{FaultSink, VerifyStage, VerifyThreads};
 use super::view::View;
@@ -21,7 +22,7 @@ use crate::signer::Signer;
 use crate::storage::files::DiskFiles;
 use crate::storage::mempool_file;
 use crate::storage::recovery::{self, DataDirectory, DirectoryError};
-use crate::storage::sled_store::{SledStore, StoreOptions};
+use crate::storage::sled_store::{Keep, StoreOptions};
 use crate::storage::store::{Archive, StoreError};
 use crate::storage::write_ahead::{WriteAhead, WriteError};
 use crate::types::keys::SecretKey;
@@ -67,6 +68,8 @@ pub struct NodeOptions {
     pub pool: PoolLimits,
     /// Memory for the index, in bytes.
     pub cache_bytes: u64,
+    /// Which snapshots are made, and how many blocks are kept.
+    pub keep: Keep,
 }
 
 /// Why a node does not start.
@@ -157,8 +160,9 @@ impl Node {
             Err(error) => warn!(%error, "transactions that were not final are forgotten"),
         }
         let pump = tokio::spawn(pump(events, Arc::clone(&stage), Arc::clone(&inbox)));
+        let sink = Keeper::new(Arc::clone(&store), options.keep, options.chain.clone());
         let (disk, disk_threads) =
-            DiskHandle::start(log, (signer, guard), Arc::clone(&verifier), Arc::clone(&inbox), Arc::clone(&store))?;
+            DiskHandle::start(log, (signer, guard), Arc::clone(&verifier), Arc::clone(&inbox), sink)?;
         let beacon = BeaconWorker::start(Arc::clone(&inbox))?;
         let feed = Arc::new(Feed::default());
         let tolerated_ms = options.chain.clock_tolerance_ms;
@@ -319,15 +323,5 @@ impl Wire for Links {
 
     fn set_tip(&self, height: Height) {
         self.0.set_tip(height);
-    }
-}
-
-/// The store takes blocks in, and syncs them.
-impl super::disk::BlockSink for Arc<SledStore> {
-    fn apply(&mut self, blocks: &[super::disk::StoreJob]) -> Result<(), String> {
-        let Some((_, synced)) = blocks.last() else { return Ok(()) };
-        let list: Vec<_> = blocks.iter().map(|(block, _)| Arc::clone(block)).collect();
-        SledStore::apply(self, &list).map_err(|e| e.to_string())?;
-        self.flush(*synced).map(drop).map_err(|e| e.to_string())
     }
 }

@@ -58,6 +58,12 @@ use std::sync::Arc;
 pub trait Store: StateRead {
     /// The block at `height` with its commit, if it is stored and not pruned.
     fn sealed_block(&self, height: Height) -> Option<Arc<SealedBlock>>;
+
+    /// The commit of the block at `height`, where it is known. That of a tip always is, though a node that began with a
+    /// snapshot does not have its block.
+    fn commit(&self, height: Height) -> Option<Commit> {
+        self.sealed_block(height).map(|sealed| sealed.commit.clone())
+    }
 }
 
 /// What a replica is.

@@ -95,6 +95,14 @@ pub enum Failure {
     /// A cursor that no page of this list came with.
     #[error("\"cursor\" is not one that this method gave out")]
     BadCursor,
+    /// A block that this node does not keep.
+    #[error("block {height} is not kept here, only those from {first} on: ask a node that keeps all")]
+    Pruned {
+        /// The block asked for, or the one that holds what was asked for.
+        height: Height,
+        /// The first block that is kept.
+        first: Height,
+    },
     /// An event that is no longer kept, or not of this node.
     #[error(
         "event {from} cannot be resumed from, the earliest kept is {earliest}: read the state, then subscribe anew"
@@ -263,7 +271,10 @@ impl From<Stopping> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::Internal(error.to_string())
+        match error {
+            StoreError::Pruned { height, first } => Self::Pruned { height, first },
+            error => Self::Internal(error.to_string()),
+        }
     }
 }
 

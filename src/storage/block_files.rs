@@ -75,6 +75,30 @@ impl BlockLocation {
     }
 }
 
+/// Where the index ends, and so where the blocks that it lacks begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IndexEnd {
+    /// Its tip is this block, which stands there.
+    Block(Height, BlockLocation),
+    /// Its tip is genesis, or the block of a snapshot: the files need not have it.
+    Base(Height),
+}
+
+impl IndexEnd {
+    fn height(&self) -> Height {
+        match self {
+            Self::Block(height, _) | Self::Base(height) => *height,
+        }
+    }
+
+    fn location(&self) -> Option<&BlockLocation> {
+        match self {
+            Self::Block(_, location) => Some(location),
+            Self::Base(_) => None,
+        }
+    }
+}
+
 /// A block in the files that the index does not have.
 #[derive(Debug)]
 pub(super) struct Unindexed {
@@ -148,35 +172,44 @@ struct CurrentFile {
 }
 
 impl BlockFiles {
-    /// Finds the end of the files. `indexed` is the tip of the index with its place; `None` if that is genesis.
+    /// Finds the end of the files.
     ///
-    /// Hands every whole block behind it to `take`, in order and synced, and cuts off what is torn after them. Without
-    /// an index nobody can say whether that had been synced, so it is set aside and not dropped.
+    /// Hands every whole block behind the end of the index to `take`, in order and synced, and cuts off what is torn after
+    /// them. Without an index nobody can say whether that had been synced, so it is set aside and not dropped.
     ///
     /// # Errors
     /// [`BlockFilesError`], or what `take` says.
     pub(super) fn open<E: From<BlockFilesError>>(
         files: Arc<dyn Files>,
         file_bytes: u64,
-        indexed: Option<(Height, BlockLocation)>,
+        index: IndexEnd,
         mut take: impl FnMut(Unindexed) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let mut scan = Scan::start(&*files, indexed)?;
+        let mut scan = Scan::start(&*files, &index)?;
         let numbers = list_numbered(&*files, BLOCKS_DIRECTORY).map_err(BlockFilesError::from)?;
-        let behind = indexed.map_or(0, |(_, at)| at.file);
+        let behind = match index {
+            IndexEnd::Block(_, at) => at.file,
+            // The last file that begins no later than the first block wanted.
+            IndexEnd::Base(height) => {
+                numbers.iter().rfind(|number| **number <= height.next().get()).copied().unwrap_or(0)
+            }
+        };
         let numbers: Vec<u64> = numbers.into_iter().filter(|number| *number >= behind).collect();
         for number in &numbers {
             scan.enter(&*files, *number)?;
             while let Some(found) = scan.next_block(&*files)? {
-                take(found)?;
+                if found.stored.block.header.height > index.height() {
+                    take(found)?;
+                }
             }
-            scan.leave(&*files, numbers.last() == Some(number), indexed.is_none())?;
+            scan.leave(&*files, numbers.last() == Some(number), index.location().is_none())?;
         }
-        let current = scan.end.map(|(number, bytes)| {
+        // Blocks that end below a snapshot are no part of what goes on from it.
+        let current = scan.end.filter(|_| scan.next > index.height()).map(|(number, bytes)| {
             let handle = files.append(&numbered(BLOCKS_DIRECTORY, number))?;
             Ok::<_, BlockFilesError>(CurrentFile { number, bytes, handle })
         });
-        let next = scan.next;
+        let next = scan.next.max(index.height().next());
         Ok(Self { current: current.transpose()?, files, file_bytes, next, is_directory_unsynced: false })
     }
 
@@ -237,18 +270,18 @@ struct Scan {
 }
 
 impl Scan {
-    fn start(files: &dyn Files, indexed: Option<(Height, BlockLocation)>) -> Result<Self, BlockFilesError> {
+    fn start(files: &dyn Files, index: &IndexEnd) -> Result<Self, BlockFilesError> {
         files.create_directory(BLOCKS_DIRECTORY)?;
         files.sync_directory("")?;
         files.sync_directory(BLOCKS_DIRECTORY)?;
-        if let Some((height, at)) = &indexed {
+        if let Some(at) = index.location() {
             // What the index points at was synced: that its file ends before means that the file was changed.
             if files.length(&at.name())? < at.end() {
-                return Err(BlockFilesError::damaged(at, *height, RecordError::Damaged));
+                return Err(BlockFilesError::damaged(at, index.height(), RecordError::Damaged));
             }
         }
-        let next = indexed.map_or(Height::new(1), |(height, _)| height.next());
-        Ok(Self { next, end: indexed.map(|(_, at)| (at.file, at.end())), file: (0, 0, 0) })
+        let end = index.location().map(|at| (at.file, at.end()));
+        Ok(Self { next: index.height().next(), end, file: (0, 0, 0) })
     }
 
     fn enter(&mut self, files: &dyn Files, number: u64) -> Result<(), BlockFilesError> {
@@ -256,6 +289,10 @@ impl Scan {
         // The index will hold these blocks: a killed process may have left them in the page cache only.
         files.sync(&name)?;
         let start = self.end.filter(|(file, _)| *file == number).map_or(0, |(_, end)| end);
+        if self.end.is_none() && number <= self.next.get() {
+            // The first file after a snapshot may begin below its block.
+            self.next = Height::new(number);
+        }
         if start == 0 && number != self.next.get() {
             return Err(BlockFilesError::Gap { expected: self.next, found: Height::new(number) });
         }

@@ -17,6 +17,7 @@ pub mod moved;
 pub mod recovery;
 pub mod replay;
 pub mod sled_store;
+pub mod snapshots;
 pub mod store;
 pub mod untouched;
 pub mod verify;

@@ -163,7 +163,8 @@ fn open_locked(
     let (journal, records) = JournalFiles::open(files.clone(), &chain, segment_bytes)?;
     let state = store.tip();
     let closes = |height| closes_epoch(&store, &chain, height);
-    check_journal((state.height(), store.journal_synced()?), &journal, &records, &closes)?;
+    let has_blocks = state.height() > store.base_height();
+    check_journal((state.height(), has_blocks, store.journal_synced()?), &journal, &records, &closes)?;
     check_blocks(&records, state.height())?;
     let (votes_file, votes) = VotesFile::open(files)?;
     let log = WriteAhead::new(journal, votes_file);
@@ -194,9 +195,9 @@ fn write_chain(files: &dyn Files, chain: &Chain) -> Result<(), DirectoryError> {
 }
 
 /// The journal begins where an epoch does, or in one that is over, and ends no earlier than it once did: of an index with
-/// this tip that remembers this record as synced. `closes` says whether a block closed its epoch.
+/// this tip, made of blocks or not, that remembers this record as synced. `closes` says whether a block closed its epoch.
 pub(super) fn check_journal(
-    (tip, synced): (Height, u64),
+    (tip, has_blocks, synced): (Height, bool, u64),
     journal: &JournalFiles,
     records: &[JournalRecord],
     closes: &dyn Fn(Height) -> Result<bool, StoreError>,
@@ -204,7 +205,7 @@ pub(super) fn check_journal(
     let (first, next) = (journal.first_sequence(), journal.next_sequence());
     let lost = |part| Err(DirectoryError::JournalLost { part, first, next });
     // A new index remembers nothing; but each block of the chain was in the journal once.
-    if next <= synced.max(u64::from(tip > Height::ZERO)) {
+    if next <= synced.max(u64::from(has_blocks)) {
         return lost("end");
     }
     if first == 1 || journal.begins_before_epoch_of(tip) {
@@ -218,6 +219,10 @@ pub(super) fn check_journal(
 
 /// Whether the block at `height` is in the store and closed its epoch.
 fn closes_epoch(store: &SledStore, chain: &ChainSpec, height: Height) -> Result<bool, StoreError> {
+    if height > Height::ZERO && height == store.base_height() {
+        // Snapshots are taken of no other blocks.
+        return Ok(true);
+    }
     let opened = |height| store.header(height).map(|found| found.map(|found| found.header.opened));
     let (Some(before), Some(opened)) = (height.previous().map(opened).transpose()?.flatten(), opened(height)?) else {
         return Ok(false);

@@ -1,12 +1,15 @@
-//! The chain executed once more from genesis, from blocks alone: nothing of the index is believed.
+//! The chain executed once more from blocks alone: nothing of the index is believed.
 //!
 //! Each block is linked to the one before, its commit checked against the set of its height, its transactions verified
 //! and executed to the header that it has; and after each the supply is what issuance says (`protocol.md` 8): genesis and
-//! all coinbases less fees and punishments, which must also be the sum of what is unspent.
+//! all coinbases less fees and punishments, which must also be the sum of what is unspent. It begins at genesis, or where
+//! blocks are not kept so far back, at the snapshot that they go on from, whose state a commit has proved.
 //!
 //! Memory: every unspent output, about 150 bytes each.
 
 use super::block_record::StoredBlock;
+use super::sled_store::checked_base;
+use super::snapshots::Snapshots;
 use super::store::StoreError;
 use crate::chain::spec::Chain;
 use crate::ledger::execute::{BlockBody, BlockChanges, execute};
@@ -38,8 +41,10 @@ pub struct ReplayCounts {
 pub struct Replay {
     chain: Chain,
     verifier: Arc<Verifier>,
-    genesis: Vec<Transaction>,
-    genesis_changes: BlockChanges,
+    /// Height of the block that it began at.
+    base: Height,
+    /// Transactions of genesis and what they did, if it began there.
+    genesis: Option<(Vec<Transaction>, BlockChanges)>,
     state: ChainState,
     unspent: Unspent,
     counts: ReplayCounts,
@@ -81,7 +86,7 @@ impl Replay {
         let unspent = Unspent { outputs: created.iter().copied().collect(), value };
         let counts = ReplayCounts { blocks: 1, transactions: genesis.len() as u64, signatures: 0 };
         let issued = state.supply;
-        let genesis_changes = BlockChanges {
+        let changes = BlockChanges {
             height: Height::ZERO,
             spent: Vec::new(),
             created,
@@ -94,8 +99,36 @@ impl Replay {
             state: state.clone(),
             closed_epoch: None,
         };
-        let closing = Vec::new();
-        Ok(Self { chain, verifier, genesis, genesis_changes, state, unspent, counts, issued, closing })
+        let (base, genesis, closing) = (Height::ZERO, Some((genesis, changes)), Vec::new());
+        Ok(Self { chain, verifier, base, genesis, state, unspent, counts, issued, closing })
+    }
+
+    /// Stands at the block of a snapshot.
+    ///
+    /// # Errors
+    /// [`StoreError::BadBase`] if it is not what its header commits to.
+    pub fn from_snapshot(
+        chain: Chain,
+        verifier: Arc<Verifier>,
+        snapshots: &Snapshots,
+        height: Height,
+    ) -> Result<Self, StoreError> {
+        let checked = checked_base(snapshots, height, &chain, &verifier)?;
+        let mut unspent = Unspent::default();
+        let state = snapshots.read(&checked, |entries| {
+            unspent.outputs.extend(entries);
+            Ok::<(), StoreError>(())
+        })?;
+        let signatures = checked.manifest().commit.signatures.iter().flatten().count() as u64;
+        let counts = ReplayCounts { signatures, ..ReplayCounts::default() };
+        let (issued, closing) = (state.supply, vec![height]);
+        unspent.value = state.supply;
+        Ok(Self { chain, verifier, base: height, genesis: None, state, unspent, counts, issued, closing })
+    }
+
+    /// Height of the block that it began at.
+    pub fn base(&self) -> Height {
+        self.base
     }
 
     /// State after the last block.
@@ -113,9 +146,9 @@ impl Replay {
         &self.unspent.outputs
     }
 
-    /// The transactions of genesis, and what they did.
-    pub fn genesis(&self) -> (&[Transaction], &BlockChanges) {
-        (&self.genesis, &self.genesis_changes)
+    /// The transactions of genesis and what they did, if it began there.
+    pub fn genesis(&self) -> Option<(&[Transaction], &BlockChanges)> {
+        self.genesis.as_ref().map(|(txs, changes)| (txs.as_slice(), changes))
     }
 
     /// Whether the block at `height`, one gone through, closed its epoch.

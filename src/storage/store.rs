@@ -74,6 +74,34 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// Blocks that nothing leads to.
+    #[error(
+        "blocks/ begins with block {first} and there is no snapshot in snapshots/ that it could go on from: restore one, or \
+         run `timed db verify --repair --from-peers`"
+    )]
+    NoBase {
+        /// The first block there is.
+        first: Height,
+    },
+    /// The snapshot that blocks go on from is damaged.
+    #[error(
+        "the snapshot of block {height} in snapshots/ is damaged ({reason}), and blocks/ goes on from it: restore it, or run \
+         `timed db verify --repair --from-peers`"
+    )]
+    BadBase {
+        /// Its height.
+        height: Height,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A block that is not kept.
+    #[error("block {height} is not kept here: this node has blocks from height {first} on")]
+    Pruned {
+        /// Its height.
+        height: Height,
+        /// The first that is kept.
+        first: Height,
+    },
     /// An earlier write failed.
     #[error("an earlier write to the store failed; nothing is written until the node has been started anew")]
     Failed,

@@ -18,7 +18,8 @@ use super::journal_files::{JournalFiles, JournalFilesError};
 use super::lock::DirectoryLock;
 use super::recovery::{self, DirectoryError, block_heights};
 use super::replay::ReplayCounts;
-use super::sled_store::{Counts, SledStore, StoreOptions};
+use super::sled_store::{self, Counts, SledStore, StoreOptions};
+use super::store::StoreError;
 use super::untouched::Untouched;
 use super::votes_file::VOTES_FILE;
 use crate::replica::command::JournalRecord;
@@ -37,6 +38,8 @@ pub enum Part {
     Index,
     /// The chain.
     Blocks,
+    /// What the chain goes on from, where it does not go back to genesis.
+    Snapshots,
     /// What was acknowledged.
     Journal,
     /// What was signed.
@@ -48,6 +51,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Self::Index => "db/",
             Self::Blocks => "blocks/",
+            Self::Snapshots => "snapshots/",
             Self::Journal => "journal/",
             Self::Votes => "votes.log",
         })
@@ -159,13 +163,28 @@ impl Directory {
         };
         let synced = store.as_ref().and_then(|store| store.journal_synced().ok()).unwrap_or(0);
         let indexed = store.as_ref().map(|store| store.tip().height());
-        let mut walk = Walk::new(&self.options, store, self.block_bytes()?)?;
+        let walk = sled_store::base_of(&self.files)
+            .and_then(|base| Walk::new(&self.options, (&self.files, base), store, self.block_bytes()?));
+        let (mut walk, end) = match walk {
+            Err(error @ (StoreError::NoBase { .. } | StoreError::BadBase { .. })) => {
+                // Nothing to go through the blocks from.
+                let mut walk = Walk::new(&self.options, (&self.files, None), None, 0)?;
+                walk.problem(Part::Snapshots, &what_of_base(&error), Remedy::Peers);
+                (walk, Some(error))
+            }
+            walk => {
+                let mut walk = walk?;
+                let end = walk.go(&untouched, &self.options, progress)?;
+                (walk, end)
+            }
+        };
         walk.problems.extend(problems);
-        let end = walk.go(&untouched, &self.options, progress)?;
         let journal = JournalFiles::open(untouched.clone(), &self.options.chain, self.options.journal_segment_bytes);
         let is_whole = end.is_none() && walk.is_whole(indexed, &untouched);
         let journal = self.judge_journal(&mut walk, journal, (is_whole, synced))?;
-        walk.judge_end(end, indexed, journal.as_deref(), &untouched);
+        if !walk.problems.iter().any(|problem| problem.part == Part::Snapshots) {
+            walk.judge_end(end, indexed, journal.as_deref(), &untouched);
+        }
         let votes = self.judge_votes(&mut walk)?;
         let mut findings = walk.findings();
         findings.journal = journal.map(|records| JournalCounts {
@@ -201,7 +220,8 @@ impl Directory {
         // Of a chain that is cut short nobody can say which epochs it closed.
         let tip = if is_chain_whole { walk.replay.state().height() } else { Height::ZERO };
         let closes = |height| Ok(!is_chain_whole || walk.replay.closed_epoch(height));
-        let judged = recovery::check_journal((tip, synced), &journal, &records, &closes);
+        let has_blocks = tip > walk.replay.base();
+        let judged = recovery::check_journal((tip, has_blocks, synced), &journal, &records, &closes);
         if let Err(error) = judged.and_then(|()| match is_chain_whole {
             true => recovery::check_blocks(&records, tip),
             false => Ok(()),
@@ -270,6 +290,14 @@ fn what_of_journal(error: &JournalFilesError) -> String {
             "segment {segment}, byte {offset}: record {sequence} cannot be read, and everything up to record {synced} had \
              been written to disk"
         ),
+        error => error.to_string(),
+    }
+}
+
+fn what_of_base(error: &StoreError) -> String {
+    match error {
+        StoreError::NoBase { first } => format!("none leads to block {first}, the first in blocks/"),
+        StoreError::BadBase { height, reason } => format!("that of block {height} is damaged: {reason}"),
         error => error.to_string(),
     }
 }

@@ -94,6 +94,10 @@ domains! {
     MASTERNODES = "masternodes";
     /// The state after a block.
     STATE_ROOT = "state root";
+    /// A chunk of a snapshot.
+    SNAPSHOT_CHUNK = "snapshot chunk";
+    /// The manifest of a snapshot.
+    SNAPSHOT = "snapshot";
     /// A leaf of a Merkle tree.
     MERKLE_LEAF = "merkle leaf";
     /// An inner node of a Merkle tree.

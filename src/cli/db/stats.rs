@@ -27,7 +27,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
 
 /// Amounts as decimal strings, as over RPC.
 fn as_json(opened: &Opened, stats: &Stats) -> Value {
-    let Sizes { blocks, index, journal, votes, mempool } = stats.sizes;
+    let Sizes { blocks, index, journal, snapshots, votes, mempool } = stats.sizes;
     let trees: Map<String, Value> = stats.trees.iter().map(|(name, n)| ((*name).to_owned(), json!(n))).collect();
     json!({
         "data_dir": opened.folder.display().to_string(),
@@ -44,7 +44,9 @@ fn as_json(opened: &Opened, stats: &Stats) -> Value {
             "blocks": stats.blocks_height.get(),
             "journal": stats.journal_height.map(|height| height.get()),
         },
-        "bytes": { "blocks": blocks, "db": index, "journal": journal, "votes_log": votes, "mempool": mempool },
+        "first_block": stats.first_block.get(),
+        "snapshots": stats.snapshots.iter().map(|height| height.get()).collect::<Vec<_>>(),
+        "bytes": { "blocks": blocks, "db": index, "journal": journal, "snapshots": snapshots, "votes_log": votes, "mempool": mempool },
         "transactions": stats.totals.transactions,
         "unspent_outputs": stats.totals.outputs,
         "addresses": stats.addresses,
@@ -56,8 +58,8 @@ fn as_json(opened: &Opened, stats: &Stats) -> Value {
 }
 
 fn print(opened: &Opened, stats: &Stats) {
-    let Sizes { blocks, index, journal, votes, mempool } = stats.sizes;
-    let total = [blocks, index, journal, votes, mempool].into_iter().fold(0, u64::saturating_add);
+    let Sizes { blocks, index, journal, snapshots, votes, mempool } = stats.sizes;
+    let total = [blocks, index, journal, snapshots, votes, mempool].into_iter().fold(0, u64::saturating_add);
     println!("data dir      {}", opened.folder.display());
     println!("chain         {} {}", opened.chain.name, opened.chain.id());
     println!("tip           height {}, slot {}, {}", stats.tip.height, stats.tip.slot, stats.hash);
@@ -68,7 +70,13 @@ fn print(opened: &Opened, stats: &Stats) {
     println!("addresses     {}", grouped(stats.addresses));
     println!();
     let row = |name: &str, bytes: u64, what: String| println!("{name:<13} {:>15} bytes  {what}", grouped(bytes));
-    row("blocks/", blocks, format!("up to height {}", stats.blocks_height));
+    row("blocks/", blocks, format!("height {} to {}", stats.first_block, stats.blocks_height));
+    let heights: Vec<String> = stats.snapshots.iter().map(ToString::to_string).collect();
+    row(
+        "snapshots/",
+        snapshots,
+        if heights.is_empty() { String::new() } else { format!("height {}", heights.join(", ")) },
+    );
     row("db/", index, format!("up to height {}", stats.tip.height));
     let last = stats.journal_height.map_or_else(|| "no block".to_owned(), |height| format!("blocks up to {height}"));
     row("journal/", journal, format!("{} records, {last}", grouped(stats.journal_records)));

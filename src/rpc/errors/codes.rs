@@ -24,7 +24,7 @@ impl Failure {
             Self::Peer(PeerProblem::NotConnected) => -29,
             Self::Peer(PeerProblem::NotBanned) => -30,
             Self::Peer(PeerProblem::TooManyBans | PeerProblem::Added(_)) => -8,
-            Self::Unknown { .. } | Self::BadAddress { .. } => -5,
+            Self::Unknown { .. } | Self::BadAddress { .. } | Self::Pruned { .. } => -5,
             Self::OutOfRange { .. } | Self::BadCursor | Self::Gone { .. } => -8,
             Self::CannotDecode { .. } => -22,
             Self::Rejected(
@@ -57,6 +57,7 @@ impl Failure {
             Self::WrongType { .. } => "wrong_type",
             Self::OutOfRange { .. } => "out_of_range",
             Self::BadCursor => "bad_cursor",
+            Self::Pruned { .. } => "pruned",
             Self::Gone { .. } => "gone",
             Self::Unknown { what: "block", .. } => "unknown_block",
             Self::Unknown { what: "transaction", .. } => "unknown_transaction",

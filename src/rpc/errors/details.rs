@@ -16,6 +16,7 @@ impl Failure {
             Self::MissingParameter { name, .. } => json!({ "parameter": name }),
             Self::WrongType { name, expected } => json!({ "parameter": name, "expected": expected }),
             Self::OutOfRange { name, .. } => json!({ "parameter": name }),
+            Self::Pruned { height, first } => json!({ "height": height.get(), "first": first.get() }),
             Self::Gone { from, earliest } => json!({ "from": from, "earliest": earliest }),
             Self::Unknown { id, .. } => json!({ "id": id }),
             Self::CannotDecode { name, problem } => json!({ "parameter": name, "problem": problem }),

@@ -5,6 +5,7 @@ use crate::config;
 use crate::ledger::PoolLimits;
 use crate::node::{Node, NodeHandle, NodeOptions, clock, fresh_votes_log};
 use crate::rpc::Server;
+use crate::storage::sled_store::Keep;
 use crate::types::address::to_address;
 use crate::types::codec::encode;
 use crate::types::hex;
@@ -62,6 +63,7 @@ impl Served {
         let chain = Chain::new(spec).unwrap();
         fresh_votes_log(folder.path(), chain.id(), masternode.clone()).unwrap();
         let options = NodeOptions {
+            keep: Keep::default(),
             chain: chain.clone(),
             data_dir: folder.path().to_owned(),
             node_key: SecretKey::from_bytes(&[22; 32]),

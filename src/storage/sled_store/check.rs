@@ -16,7 +16,7 @@ use crate::crypto::lthash::LtHash;
 use crate::ledger::execute::BlockChanges;
 use crate::ledger::state::ChainState;
 use crate::ledger::utxo::Utxo;
-use crate::storage::block_files::{BlockLocation, BlockReader};
+use crate::storage::block_files::{BlockReader, IndexEnd};
 use crate::storage::block_record::StoredBlock;
 use crate::storage::store::StoreError;
 use crate::types::hash::{ChainId, Txid};
@@ -28,15 +28,10 @@ use rayon::prelude::*;
 use sled::{IVec, Tree};
 use std::sync::Arc;
 
-/// The tip of the index, checked; genesis if the index is new.
-pub(super) fn open_view(
-    trees: &Trees,
-    reader: &BlockReader,
-    chain: &Chain,
-    genesis: &StoredBlock,
-) -> Result<View, StoreError> {
+/// The tip of the index, checked; `None` if the index has none.
+pub(super) fn open_view(trees: &Trees, reader: &BlockReader, chain: &Chain) -> Result<Option<View>, StoreError> {
     check_owner(trees, chain)?;
-    let Some(tip) = trees.meta.get(META_TIP)? else { return start(trees, chain, genesis) };
+    let Some(tip) = trees.meta.get(META_TIP)? else { return Ok(None) };
     let tip: TipRecord = read("meta", &tip)?;
     let header = tip_header(trees, &tip)?;
     let (registry, signers, validators) = members(trees, &tip, &header)?;
@@ -63,7 +58,7 @@ pub(super) fn open_view(
         supply: tip.supply,
         accrued_fees: tip.accrued_fees,
     };
-    Ok(View { state, transactions: tip.transactions, outputs: tip.outputs, leaving: IdSet::default() })
+    Ok(Some(View { state, transactions: tip.transactions, outputs: tip.outputs, leaving: IdSet::default() }))
 }
 
 /// Format and chain, as far as the index says.
@@ -83,11 +78,8 @@ fn check_owner(trees: &Trees, chain: &Chain) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// An index without a tip holds nothing that counts.
-fn start(trees: &Trees, chain: &Chain, genesis: &StoredBlock) -> Result<View, StoreError> {
-    for tree in trees.all() {
-        tree.clear()?;
-    }
+/// Makes genesis the tip of an empty index.
+pub(super) fn start(trees: &Trees, chain: &Chain, genesis: &StoredBlock) -> Result<View, StoreError> {
     let bad = |e: crate::chain::spec::SpecError| StoreError::BadBlock { height: Height::ZERO, reason: e.to_string() };
     let (state, created) = ChainState::genesis(chain).map_err(bad)?;
     let changes = BlockChanges {
@@ -213,11 +205,12 @@ fn sum_part(trees: &Trees, tip: Height, first: u8) -> Result<Sums, StoreError> {
     Ok(sums)
 }
 
-/// Where the tip stands in the files; `None` for genesis.
-pub(super) fn tip_place(trees: &Trees, tip: Height) -> Result<Option<(Height, BlockLocation)>, StoreError> {
+/// Where the index ends in the files.
+pub(super) fn index_end(trees: &Trees, tip: Height) -> Result<IndexEnd, StoreError> {
     let header = trees.headers.get(height_key(tip))?;
     let header: Option<HeaderRecord> = header.map(|bytes| read("headers", &bytes)).transpose()?;
-    Ok(header.and_then(|header| header.location).map(|location| (tip, location)))
+    let location = header.and_then(|header| header.location);
+    Ok(location.map_or(IndexEnd::Base(tip), |location| IndexEnd::Block(tip, location)))
 }
 
 /// The txid of an entry of the transaction index.

@@ -12,19 +12,25 @@
 //! of the time and disturb nobody.
 
 mod apply;
+mod base;
 mod check;
 mod flush;
+mod keep;
 mod read;
 mod schema;
 mod verify;
 
+pub use base::base_of;
+pub(super) use base::checked_base;
+pub use keep::{Keep, Tended};
 pub use verify::{Counts, IndexCheck};
 
-use super::block_files::{BlockFiles, BlockReader, Unindexed};
+use super::block_files::{BLOCKS_DIRECTORY, BlockFiles, BlockReader, Unindexed};
 use super::block_record::{StoredBlock, encode_record};
-use super::files::Files;
+use super::files::{Files, list_numbered};
 use super::lock::wait_until_free;
 use super::replay::spent_by_each;
+use super::snapshots::Snapshots;
 use super::store::StoreError;
 use crate::chain::genesis::genesis;
 use crate::chain::spec::Chain;
@@ -38,10 +44,11 @@ use crate::replica::{Recovery, Replica, ReplicaConfig};
 use crate::types::id_map::IdSet;
 use crate::types::number::{Height, TimeMs};
 use crate::types::transaction::OutPoint;
-use schema::{META_JOURNAL, Trees, damaged, read as read_value};
+use schema::{BaseRecord, META_JOURNAL, Trees, damaged, read as read_value, read_base};
 use sled::{Db, Mode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Where the index is.
@@ -101,6 +108,10 @@ pub struct SledStore {
     genesis: StoredBlock,
     db: Db,
     trees: Trees,
+    /// The snapshot that the index was made from; `None`: genesis.
+    base: Option<BaseRecord>,
+    /// Height of the first block that is kept. Raised before a file goes.
+    first_block: AtomicU64,
     view: RwLock<Arc<View>>,
     writer: Mutex<Writer>,
 }
@@ -148,9 +159,32 @@ impl SledStore {
         let db = open_sled(&files.root().join(INDEX_DIRECTORY), options.cache_bytes)?;
         let trees = Trees::open(&db)?;
         let reader = BlockReader::new(files.clone());
-        let view = RwLock::new(Arc::new(check::open_view(&trees, &reader, &options.chain, &genesis)?));
+        let view = match check::open_view(&trees, &reader, &options.chain)? {
+            Some(view) => view,
+            None => Self::begin(&files, &trees, &options, &genesis)?,
+        };
+        let base = read_base(&trees.meta)?;
+        let first = list_numbered(&*files, BLOCKS_DIRECTORY)?.first().copied().unwrap_or(1);
+        let first = first.max(base.as_ref().map_or(1, |base| base.height.next().get()));
+        let (first_block, view) = (AtomicU64::new(first), RwLock::new(Arc::new(view)));
         let writer = Mutex::new(Writer { blocks: None, has_failed: false });
-        Ok(Self { options, files, reader, genesis, db, trees, view, writer })
+        Ok(Self { options, files, reader, genesis, db, trees, base, first_block, view, writer })
+    }
+
+    /// An index without a tip holds nothing that counts: it is begun anew, from genesis or from a snapshot.
+    fn begin(
+        files: &Arc<dyn Files>,
+        trees: &Trees,
+        options: &StoreOptions,
+        genesis: &StoredBlock,
+    ) -> Result<View, StoreError> {
+        for tree in trees.all() {
+            tree.clear()?;
+        }
+        let Some(base) = base::base_of(files)? else { return check::start(trees, &options.chain, genesis) };
+        let snapshots = Snapshots::new(Arc::clone(files));
+        let checked = checked_base(&snapshots, base, &options.chain, &options.verifier)?;
+        base::put_base(trees, &options.chain, &snapshots, &checked)
     }
 
     fn read_blocks(
@@ -158,7 +192,7 @@ impl SledStore {
         files: Arc<dyn Files>,
         progress: &mut dyn FnMut(Height),
     ) -> Result<(), StoreError> {
-        let indexed = check::tip_place(&self.trees, self.tip().height())?;
+        let indexed = self.index_end()?;
         let mut chunk = Chunk::default();
         let blocks = BlockFiles::open(files, self.options.block_file_bytes, indexed, |found| {
             chunk.push(found);
@@ -170,6 +204,16 @@ impl SledStore {
         self.catch_up(chunk, progress)?;
         self.lock_writer().blocks = Some(blocks);
         Ok(())
+    }
+
+    /// Height of the block that the index was made from: of a snapshot, or of genesis.
+    pub fn base_height(&self) -> Height {
+        self.base.as_ref().map_or(Height::ZERO, |base| base.height)
+    }
+
+    /// Height of the first block that is kept, genesis apart.
+    pub fn first_block(&self) -> Height {
+        Height::new(self.first_block.load(Ordering::Acquire))
     }
 
     /// State after the last block applied.

@@ -63,6 +63,24 @@ impl SledStore {
         Ok(place.filter(|place| place.height <= self.view().state.height()))
     }
 
+    fn pruned(&self, height: Height) -> StoreError {
+        StoreError::Pruned { height, first: self.first_block() }
+    }
+
+    /// Reads of a block as long as it is kept.
+    fn kept<T>(&self, height: Height, read: impl FnOnce() -> Result<T, BlockFilesError>) -> Result<T, StoreError> {
+        if height < self.first_block() {
+            return Err(self.pruned(height));
+        }
+        match read() {
+            // Its file went meanwhile.
+            Err(BlockFilesError::File(error)) if error.is_missing() && height < self.first_block() => {
+                Err(self.pruned(height))
+            }
+            read => Ok(read?),
+        }
+    }
+
     fn genesis_transaction(&self, place: &TxPlace) -> Option<StoredTransaction> {
         let tx = self.genesis.block.txs.get(usize::try_from(place.position).ok()?)?;
         Some(StoredTransaction { tx: tx.clone(), spent: Vec::new() })
@@ -92,14 +110,27 @@ impl StateRead for SledStore {
     }
 
     fn output_count(&self, txid: &Txid) -> Option<usize> {
-        self.or_stop(self.transaction(txid)).map(|archived| archived.stored.tx.body.outputs.len())
+        match self.transaction(txid) {
+            Err(StoreError::Pruned { .. }) => None,
+            found => self.or_stop(found).map(|archived| archived.stored.tx.body.outputs.len()),
+        }
     }
 }
 
 impl Store for SledStore {
     fn sealed_block(&self, height: Height) -> Option<Arc<SealedBlock>> {
-        let stored = self.or_stop(self.block(height))?;
+        let stored = match self.block(height) {
+            Err(StoreError::Pruned { .. }) => None,
+            found => self.or_stop(found),
+        }?;
         Some(Arc::new(SealedBlock { block: stored.block, commit: stored.commit? }))
+    }
+
+    fn commit(&self, height: Height) -> Option<Commit> {
+        match Archive::commit(self, height) {
+            Err(StoreError::Pruned { .. }) => None,
+            found => self.or_stop(found),
+        }
     }
 }
 
@@ -127,8 +158,11 @@ impl Archive for SledStore {
 
     fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError> {
         let Some(record) = self.header_record(height)? else { return Ok(None) };
-        let Some(location) = record.location else { return Ok(Some(self.genesis.clone())) };
-        let stored = self.reader.block(height, &location)?;
+        let location = match record.location {
+            None if height == Height::ZERO => return Ok(Some(self.genesis.clone())),
+            location => location.ok_or_else(|| self.pruned(height))?,
+        };
+        let stored = self.kept(height, || self.reader.block(height, &location))?;
         if stored.block.header != record.header {
             return Err(damaged(format!("blocks/ has another block at height {height}")));
         }
@@ -136,9 +170,11 @@ impl Archive for SledStore {
     }
 
     fn commit(&self, height: Height) -> Result<Option<Commit>, StoreError> {
-        let location = self.header_record(height)?.and_then(|record| record.location);
-        let head = location.map(|location| self.reader.head(height, &location)).transpose()?;
-        Ok(head.map(|head| head.commit))
+        if let Some(base) = self.base.as_ref().filter(|base| base.height == height) {
+            return Ok(Some(base.commit.clone()));
+        }
+        let Some(location) = self.header_record(height)?.and_then(|record| record.location) else { return Ok(None) };
+        self.kept(height, || self.reader.head(height, &location)).map(|head| Some(head.commit))
     }
 
     fn transaction(&self, txid: &Txid) -> Result<Option<ArchivedTransaction>, StoreError> {
@@ -148,7 +184,8 @@ impl Archive for SledStore {
         let stored = match &record.location {
             None => self.genesis_transaction(&place).ok_or_else(missing)?,
             Some(location) => {
-                let stored = self.reader.transaction(place.height, location, place.bytes)?;
+                let read = || self.reader.transaction(place.height, location, place.bytes);
+                let stored = self.kept(place.height, read)?;
                 if stored.tx.body.txid() != *txid {
                     return Err(BlockFilesError::damaged(location, place.height, RecordError::Damaged).into());
                 }
@@ -227,9 +264,16 @@ impl Archive for SledStore {
         let end: [u8; HISTORY_BYTES] =
             before.map_or(newest, |(height, txid)| history_key(lock, height, &txid)).min(newest);
         let mut page = Vec::new();
-        for entry in self.trees.history.range(&lock_key(lock)[..]..&end[..]).rev().take(limit.min(MAX_PAGE)) {
+        for entry in self.trees.history.range(&lock_key(lock)[..]..&end[..]).rev() {
+            if page.len() >= limit.min(MAX_PAGE) {
+                break;
+            }
             let (key, bytes) = entry?;
             let (height, txid) = read_history_key(&key).ok_or_else(|| damaged("a key of history is none"))?;
+            if txid == Txid::ZERO {
+                // What the address had in the snapshot that the index was made from: the sum of what is not known.
+                continue;
+            }
             let HistoryRecord { received, sent, is_punishment, .. } = read("history", &bytes)?;
             page.push(HistoryEntry { height, txid, received, sent, is_punishment });
         }

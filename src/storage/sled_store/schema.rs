@@ -7,7 +7,7 @@
 use crate::crypto::lthash::LtHash;
 use crate::storage::block_files::BlockLocation;
 use crate::storage::store::StoreError;
-use crate::types::block::Header;
+use crate::types::block::{Commit, Header};
 use crate::types::codec::{decode_with_limit, encode};
 use crate::types::hash::{BlockHash, Txid};
 use crate::types::lock::Lock;
@@ -21,6 +21,8 @@ pub(super) const FORMAT: u32 = 2;
 
 /// Memory that decoding one value may take: every value is a few kilobytes at most.
 const VALUE_MEMORY: usize = 65_536;
+/// Memory that decoding the commit of a snapshot may take.
+const BASE_MEMORY: usize = 1_048_576;
 
 /// The trees.
 #[derive(Debug, Clone)]
@@ -93,6 +95,8 @@ pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_CHAIN: &[u8] = b"chain";
 /// [`TipRecord`]; absent before genesis is applied.
 pub(super) const META_TIP: &[u8] = b"tip";
+/// [`BaseRecord`]; absent where the index goes back to genesis.
+pub(super) const META_BASE: &[u8] = b"base";
 /// Last record of the journal that was synced at the last flush.
 pub(super) const META_JOURNAL: &[u8] = b"journal";
 
@@ -109,12 +113,20 @@ pub(super) struct TipRecord {
     pub(super) outputs: u64,
 }
 
+/// The snapshot that the index was made from.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub(super) struct BaseRecord {
+    pub(super) height: Height,
+    /// What made its block final: no block file has it.
+    pub(super) commit: Commit,
+}
+
 /// A block.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub(super) struct HeaderRecord {
     pub(super) header: Header,
     pub(super) hash: BlockHash,
-    /// `None` for genesis, which follows from the chain spec.
+    /// `None` for genesis, which follows from the chain spec, and for the block of a snapshot, which is not kept.
     pub(super) location: Option<BlockLocation>,
 }
 
@@ -227,6 +239,15 @@ pub(super) fn read<T: Decode<()>>(tree: &'static str, bytes: &[u8]) -> Result<T,
         Ok((value, used)) if used == bytes.len() => Ok(value),
         Ok(_) => Err(damaged(format!("a value of {tree} is too long"))),
         Err(reason) => Err(damaged(format!("a value of {tree} cannot be read: {reason}"))),
+    }
+}
+
+/// The snapshot that an index was made from, if it was made from one.
+pub(super) fn read_base(meta: &Tree) -> Result<Option<BaseRecord>, StoreError> {
+    let Some(bytes) = meta.get(META_BASE)? else { return Ok(None) };
+    match decode_with_limit::<BaseRecord, BASE_MEMORY>(&bytes) {
+        Ok((base, used)) if used == bytes.len() => Ok(Some(base)),
+        _ => Err(damaged("what is remembered of the snapshot it was made from cannot be read")),
     }
 }
 

@@ -2,7 +2,7 @@
 //! A start checks the state at the tip only.
 
 use super::apply::{Step, for_each_entry};
-use super::check::{read_txid, tip_place};
+use super::check::{index_end, read_txid};
 use super::schema::{
     HeaderRecord, LOCK_BYTES, Punished, Spender, TxPlace, damaged, outpoint_key, read, read_history_key, read_outpoint,
     unspent_key,
@@ -11,7 +11,7 @@ use super::{SledStore, View};
 use crate::ledger::execute::BlockChanges;
 use crate::ledger::utxo::Utxo;
 use crate::replica::command::CommittedBlock;
-use crate::storage::block_files::BlockLocation;
+use crate::storage::block_files::{BlockLocation, IndexEnd};
 use crate::storage::block_record::encode_record;
 use crate::storage::replay::Replay;
 use crate::storage::store::{Archive, StoreError};
@@ -43,13 +43,15 @@ pub struct IndexCheck {
     view: Arc<View>,
     /// Entries that are there by what the blocks say, by name of the tree.
     expected: BTreeMap<Vec<u8>, u64>,
+    /// The block of the snapshot that the replay began at: entries up to it are not counted.
+    base: Option<Height>,
 }
 
 impl IndexCheck {
     /// Checks this index.
     pub fn new(store: Arc<SledStore>) -> Self {
         let view = store.view();
-        Self { store, view, expected: BTreeMap::new() }
+        Self { store, view, expected: BTreeMap::new(), base: None }
     }
 
     /// Height of the tip of the index: where [`IndexCheck::finish`] belongs.
@@ -57,12 +59,15 @@ impl IndexCheck {
         self.view.state.height()
     }
 
-    /// Genesis, of a replay that stands there.
+    /// Where the replay begins: of genesis everything is there, of what came before a snapshot nothing can be said.
     ///
     /// # Errors
     /// [`StoreError::Damaged`]: the first entry that is missing or another.
-    pub fn genesis(&mut self, replay: &Replay) -> Result<(), StoreError> {
-        let (txs, changes) = replay.genesis();
+    pub fn begin(&mut self, replay: &Replay) -> Result<(), StoreError> {
+        let Some((txs, changes)) = replay.genesis() else {
+            self.base = Some(replay.base());
+            return Ok(());
+        };
         self.entries(&Step { location: None, places: &[], txs, changes })
     }
 
@@ -124,8 +129,9 @@ impl IndexCheck {
         self.check_outputs(replay.unspent())?;
         self.check_counts()?;
         let (transactions, outputs) = (self.view.transactions, self.view.outputs);
-        let counts = replay.counts();
-        if (transactions, outputs) != (counts.transactions, replay.unspent().len() as u64) {
+        // Of a chain whose beginning is not kept, the index may count more than there is to go through.
+        let counted = if self.base.is_some() { transactions } else { replay.counts().transactions };
+        if (transactions, outputs) != (counted, replay.unspent().len() as u64) {
             return Err(damaged("its tip counts other transactions or outputs than there are"));
         }
         Ok(Counts { height: state.height(), transactions, outputs, locks: self.store.locks()? })
@@ -163,29 +169,47 @@ impl IndexCheck {
     /// No entry but those gone through. What a block above the tip added before a crash does not count.
     fn check_counts(&self) -> Result<(), StoreError> {
         let (trees, tip) = (&self.store.trees, self.tip());
-        let epoch = self.view.state.child_epoch(&self.store.options.chain);
+        let chain = &self.store.options.chain;
+        let epoch = self.view.state.child_epoch(chain);
+        let is_counted = |height: Height| height <= tip && self.base.is_none_or(|base| height > base);
         let number = |key: &[u8]| key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
         let bad_key = |tree: &str| damaged(format!("a key of {tree} is none"));
         let places = |key: &[u8], bytes: &[u8]| {
             read_txid(key)?;
-            Ok(read::<TxPlace>("tx_index", bytes)?.height <= tip)
+            Ok(is_counted(read::<TxPlace>("tx_index", bytes)?.height))
         };
         self.count(&trees.tx_index, &places)?;
-        self.count(&trees.spent, &|_, bytes| Ok(read::<Spender>("spent", bytes)?.height <= tip))?;
-        self.count(&trees.taken, &|key, _| Ok(Height::new(number(key).ok_or_else(|| bad_key("taken"))?) <= tip))?;
-        self.count(&trees.punished, &|_, bytes| Ok(read::<Punished>("punished", bytes)?.height <= tip))?;
-        self.count(&trees.history, &|key, _| Ok(read_history_key(key).ok_or_else(|| bad_key("history"))?.0 <= tip))?;
-        self.count(&trees.validators, &|key, _| {
-            Ok(Epoch::new(number(key).ok_or_else(|| bad_key("validators"))?) <= epoch)
+        self.count(&trees.spent, &|_, bytes| Ok(is_counted(read::<Spender>("spent", bytes)?.height)))?;
+        self.count(&trees.taken, &|key, _| Ok(is_counted(Height::new(number(key).ok_or_else(|| bad_key("taken"))?))))?;
+        self.count(&trees.punished, &|_, bytes| Ok(is_counted(read::<Punished>("punished", bytes)?.height)))?;
+        self.count(&trees.history, &|key, _| {
+            Ok(is_counted(read_history_key(key).ok_or_else(|| bad_key("history"))?.0))
         })?;
-        let blocks = tip.get().saturating_add(1);
-        for (name, tree) in [("headers", &trees.headers), ("block_by_hash", &trees.block_by_hash)] {
-            let found = tree.len() as u64;
+        let base_epoch = self.base.and_then(|base| self.expected_epoch(base));
+        self.count(&trees.validators, &|key, _| {
+            let of = Epoch::new(number(key).ok_or_else(|| bad_key("validators"))?);
+            Ok(of <= epoch && base_epoch.is_none_or(|base| of > base))
+        })?;
+        let blocks = tip.get().saturating_add(1).saturating_sub(self.base.map_or(0, |base| base.get() + 1));
+        let above = self.base.map_or(0, |base| base.get() + 1).to_be_bytes();
+        let headers = trees.headers.range(above..).count() as u64;
+        let hashes = trees
+            .block_by_hash
+            .iter()
+            .values()
+            .try_fold(0u64, |found, value| Ok::<u64, StoreError>(found + u64::from(value?[..] >= above[..])))?;
+        for (name, found) in [("headers", headers), ("block_by_hash", hashes)] {
             if found != blocks {
                 return Err(damaged(format!("{name} has {found} entries, the chain has {blocks} blocks")));
             }
         }
         Ok(())
+    }
+
+    /// The epoch that the block of the snapshot began: its set, and those before, are not made by blocks gone through.
+    fn expected_epoch(&self, base: Height) -> Option<Epoch> {
+        let header = self.store.header_record(base).ok()??.header;
+        Some(self.store.options.chain.epoch_of_child(header.opened))
     }
 
     fn count(&self, tree: &Tree, counts: &Counted<'_>) -> Result<(), StoreError> {
@@ -205,12 +229,12 @@ impl IndexCheck {
 }
 
 impl SledStore {
-    /// Where the tip stands in the files; `None` for genesis.
+    /// Where the index ends in the files.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(in crate::storage) fn tip_place(&self) -> Result<Option<(Height, BlockLocation)>, StoreError> {
-        tip_place(&self.trees, self.view().state.height())
+    pub(in crate::storage) fn index_end(&self) -> Result<IndexEnd, StoreError> {
+        index_end(&self.trees, self.view().state.height())
     }
 
     /// Entries of each tree, by its name. Takes a pass over all of them.

@@ -9,4 +9,5 @@ mod damage;
 mod journal;
 mod node;
 mod power_cut;
+mod snapshots;
 mod verify;

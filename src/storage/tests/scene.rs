@@ -9,7 +9,7 @@ use crate::ledger::utxo::Utxo;
 use crate::ledger::verify::Verifier;
 use crate::replica::command::{CommittedBlock, JournalRecord};
 use crate::replica::message::SealedBlock;
-use crate::storage::block_files::BlockFiles;
+use crate::storage::block_files::{BlockFiles, IndexEnd};
 use crate::storage::files::Files;
 use crate::storage::replay::Replay;
 use crate::storage::sled_store::{Counts, IndexCheck, SledStore, StoreOptions};
@@ -115,17 +115,22 @@ impl Scene {
     pub fn verify_index(&self, store: &Arc<SledStore>) -> Result<Counts, StoreError> {
         let mut replay = Replay::new(self.chain.clone(), self.verifier.clone())?;
         let mut check = IndexCheck::new(store.clone());
-        check.genesis(&replay)?;
+        check.begin(&replay)?;
         let mut counts = if check.tip() == Height::ZERO { Some(check.finish(&replay)?) } else { None };
         let files: Arc<dyn Files> = Arc::new(Untouched::new(store.files()));
-        BlockFiles::open::<StoreError>(files, self.options().block_file_bytes, None, |found| {
-            let block = replay.block(&found.stored)?;
-            check.block(&block, found.location)?;
-            if check.tip() == block.changes.height {
-                counts = Some(check.finish(&replay)?);
-            }
-            Ok(())
-        })?;
+        BlockFiles::open::<StoreError>(
+            files,
+            self.options().block_file_bytes,
+            IndexEnd::Base(Height::ZERO),
+            |found| {
+                let block = replay.block(&found.stored)?;
+                check.block(&block, found.location)?;
+                if check.tip() == block.changes.height {
+                    counts = Some(check.finish(&replay)?);
+                }
+                Ok(())
+            },
+        )?;
         counts.ok_or(StoreError::OutOfOrder { tip: replay.state().height(), found: check.tip() })
     }
 

@@ -6,6 +6,7 @@ use crate::storage::files::{FileError, Files, list_numbered, numbered};
 use crate::storage::journal_files::JOURNAL_DIRECTORY;
 use crate::storage::recovery::{self, DirectoryError, put_away};
 use crate::storage::sled_store::INDEX_DIRECTORY;
+use crate::storage::snapshots::SNAPSHOTS_DIRECTORY;
 use crate::types::number::Height;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ impl Directory {
         Ok((Self { files, options, key, lock }, away))
     }
 
-    /// Puts index, blocks and journal away, so that the next start fetches the chain from other nodes. Payments that were
+    /// Puts index, blocks, snapshots and journal away, so that the next start fetches the chain from other nodes. Payments that were
     /// acknowledged in this epoch and are in no block yet are forgotten here. Returns the names they have now.
     ///
     /// # Errors
@@ -40,7 +41,7 @@ impl Directory {
     pub fn leave_to_peers(&self) -> Result<Vec<String>, FileError> {
         let mut away = Vec::new();
         // The index first: without it the others are never taken for less than they were.
-        for part in [INDEX_DIRECTORY, JOURNAL_DIRECTORY, BLOCKS_DIRECTORY] {
+        for part in [INDEX_DIRECTORY, JOURNAL_DIRECTORY, BLOCKS_DIRECTORY, SNAPSHOTS_DIRECTORY] {
             away.extend(put_away(&*self.files, part)?);
         }
         Ok(away)

@@ -8,6 +8,7 @@ use crate::storage::journal_files::{JOURNAL_DIRECTORY, JournalFiles};
 use crate::storage::mempool_file::MEMPOOL_FILE;
 use crate::storage::recovery::{DirectoryError, block_heights};
 use crate::storage::sled_store::{INDEX_DIRECTORY, SledStore};
+use crate::storage::snapshots::SNAPSHOTS_DIRECTORY;
 use crate::storage::store::{Archive as _, StoreError, Totals};
 use crate::storage::untouched::Untouched;
 use crate::storage::votes_file::VOTES_FILE;
@@ -23,6 +24,8 @@ pub struct Sizes {
     pub index: u64,
     /// `journal/`.
     pub journal: u64,
+    /// `snapshots/`.
+    pub snapshots: u64,
     /// `votes.log`.
     pub votes: u64,
     /// `mempool.dat`.
@@ -48,6 +51,10 @@ pub struct Stats {
     pub validators: usize,
     /// Addresses that ever had an output.
     pub addresses: u64,
+    /// Height of the first block that is kept, genesis apart.
+    pub first_block: Height,
+    /// Heights of the snapshots.
+    pub snapshots: Vec<Height>,
     /// Height of the last block in `blocks/`; the index catches up at the next start.
     pub blocks_height: Height,
     /// Height of the last block in `journal/`, if it has one.
@@ -68,7 +75,7 @@ impl Directory {
         let untouched: Arc<dyn Files> = Arc::new(Untouched::new(Arc::clone(&self.files)));
         let state = store.tip();
         let mut blocks_height = state.height();
-        let indexed = store.tip_place()?;
+        let indexed = store.index_end()?;
         BlockFiles::open::<StoreError>(untouched.clone(), self.options.block_file_bytes, indexed, |found| {
             blocks_height = found.stored.block.header.height;
             Ok(())
@@ -83,6 +90,8 @@ impl Directory {
             validators: state.validators.len(),
             addresses: store.locks()?,
             blocks_height,
+            first_block: store.first_block(),
+            snapshots: store.snapshots().heights()?,
             journal_height: block_heights(&records).last(),
             journal_records: records.len() as u64,
             trees: store.tree_sizes(),
@@ -103,6 +112,7 @@ impl Directory {
             blocks: directory(BLOCKS_DIRECTORY)?,
             index: directory(INDEX_DIRECTORY)?.saturating_add(directory(&format!("{INDEX_DIRECTORY}/blobs"))?),
             journal: directory(JOURNAL_DIRECTORY)?,
+            snapshots: directory(SNAPSHOTS_DIRECTORY)?,
             votes: file(VOTES_FILE)?,
             mempool: file(MEMPOOL_FILE)?,
         })

@@ -2,12 +2,13 @@
 
 use super::{Findings, Part, Problem, Progress, Remedy};
 use crate::replica::command::JournalRecord;
-use crate::storage::block_files::{BLOCKS_DIRECTORY, BlockFiles, BlockFilesError, BlockLocation, Unindexed};
+use crate::storage::block_files::{BLOCKS_DIRECTORY, BlockFiles, BlockFilesError, BlockLocation, IndexEnd, Unindexed};
 use crate::storage::files::Files;
 use crate::storage::journal_files::JOURNAL_DIRECTORY;
 use crate::storage::recovery::{DirectoryError, block_heights};
 use crate::storage::replay::Replay;
 use crate::storage::sled_store::{Counts, IndexCheck, SledStore, StoreOptions};
+use crate::storage::snapshots::Snapshots;
 use crate::storage::store::StoreError;
 use crate::storage::untouched::Untouched;
 use crate::types::number::Height;
@@ -41,15 +42,20 @@ pub(super) struct Walk {
 impl Walk {
     pub(super) fn new(
         options: &StoreOptions,
+        (files, base): (&Arc<dyn Files>, Option<Height>),
         store: Option<Arc<SledStore>>,
         total_bytes: u64,
     ) -> Result<Self, StoreError> {
-        let replay = Replay::new(options.chain.clone(), Arc::clone(&options.verifier))?;
+        let (chain, verifier) = (options.chain.clone(), Arc::clone(&options.verifier));
+        let replay = match base {
+            Some(height) => Replay::from_snapshot(chain, verifier, &Snapshots::new(Arc::clone(files)), height)?,
+            None => Replay::new(chain, verifier)?,
+        };
         let check = store.map(IndexCheck::new);
         let bytes = (0, total_bytes);
         let mut walk =
             Self { replay, check, index: None, good_end: None, bytes, notes: Vec::new(), problems: Vec::new() };
-        walk.check_index(|check, replay| check.genesis(replay))?;
+        walk.check_index(|check, replay| check.begin(replay))?;
         Ok(walk)
     }
 
@@ -65,7 +71,8 @@ impl Walk {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Option<StoreError>, DirectoryError> {
         let files: Arc<dyn Files> = files.clone();
-        let walked = BlockFiles::open(files, options.block_file_bytes, None, |found| self.take(&found, progress));
+        let base = IndexEnd::Base(self.replay.base());
+        let walked = BlockFiles::open(files, options.block_file_bytes, base, |found| self.take(&found, progress));
         match walked.map(drop) {
             Ok(()) => Ok(None),
             Err(WalkError::Chain(StoreError::Blocks(BlockFilesError::File(error)))) => Err(error.into()),
