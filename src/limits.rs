@@ -32,6 +32,16 @@ pub const MAX_QUERY_TXIDS: usize = 1_024;
 pub const MAX_REQUEST_TXIDS: usize = 1_024;
 /// Most blocks in one message.
 pub const MAX_BLOCKS_PER_MESSAGE: usize = 64;
+/// Most headers in one message.
+pub const MAX_HEADERS_PER_MESSAGE: usize = 512;
+/// Most bytes of headers in one answer, unless a single one has more.
+pub const MAX_HEADERS_BYTES: usize = 1_000_000;
+/// Requests for history of one peer that wait to be answered; further ones are dropped.
+pub const MAX_WAITING_HISTORY_REQUESTS: usize = 4;
+/// The same of all peers together.
+pub const MAX_WAITING_HISTORY_REQUESTS_IN_ALL: usize = 512;
+/// A peer that leaves more bytes unread than this gets no history until it has read them.
+pub const MAX_UNREAD_HISTORY_BYTES: usize = 8_388_608;
 /// Most bytes of a message: a frame's body.
 pub const MAX_MESSAGE_BYTES: usize = 4_194_304;
 /// A heartbeat goes to every peer this often, in milliseconds.

@@ -16,7 +16,7 @@ use crate::chain::spec::Chain;
 use crate::crypto::batch::{self, SignatureCheck};
 use crate::crypto::vdf;
 use crate::limits::{MAX_BATCH_TXIDS, VERIFIED_SIGNATURES, VERIFIED_TRANSACTIONS};
-use crate::types::block::{BftKind, BftVote, Commit, PrepareProof, Proposal, VdfProof, bft_digest};
+use crate::types::block::{BftKind, BftVote, Commit, Header, PrepareProof, Proposal, VdfProof, bft_digest};
 use crate::types::evidence::Evidence;
 use crate::types::hash::{BlockHash, ChainId, Hash, Txid, Wtxid};
 use crate::types::keys::{PublicKey, Signature};
@@ -279,6 +279,14 @@ impl Verifier {
         let digest = proposal.digest(&self.chain.id());
         self.check_signatures(&[SignatureCheck { key: proposal.leader, digest, signature: proposal.signature }])?;
         Ok(Verified::seal(proposal))
+    }
+
+    /// Checks that a header is of this chain and version, and not that of genesis, which nobody signs.
+    ///
+    /// # Errors
+    /// [`VerifyError`]: the first rule broken.
+    pub fn header(&self, header: &Header) -> Result<(), VerifyError> {
+        proposal::check_header(&self.chain, header)
     }
 
     /// Checks that `commit` has one entry a member of `set`, that every signature in it is valid, and that they

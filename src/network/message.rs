@@ -138,7 +138,9 @@ pub fn priority(message: &Message) -> Priority {
         | Message::Votes(_)
         | Message::GetVotes { .. }
         | Message::GetBlocks { .. }
-        | Message::Blocks(_) => Priority::Bulk,
+        | Message::Blocks(_)
+        | Message::GetHeaders { .. }
+        | Message::Headers(_) => Priority::Bulk,
     }
 }
 
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn block_votes_do_not_queue_behind_payments() {
-        let status = Message::Status { height: Height::ZERO, hash: Default::default() };
+        let status = Message::Status { height: Height::ZERO, hash: Default::default(), lowest: Height::ZERO };
         assert_eq!(priority(&status), Priority::Urgent);
         assert_eq!(priority(&Message::Txs(Vec::new())), Priority::Bulk);
     }

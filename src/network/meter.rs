@@ -118,13 +118,15 @@ pub(super) fn signature_checks(message: &Message) -> u64 {
             blocks.iter().map(of_block).sum()
         }
         Message::Evidence(_) => 2,
+        Message::Headers(headers) => headers.iter().map(|sealed| commit_signatures(&sealed.commit)).sum(),
         Message::Status { .. }
         | Message::TxAnnounce(_)
         | Message::GetTxs(_)
         | Message::SampleQuery { .. }
         | Message::SampleResponse { .. }
         | Message::GetVotes { .. }
-        | Message::GetBlocks { .. } => 0,
+        | Message::GetBlocks { .. }
+        | Message::GetHeaders { .. } => 0,
     };
     u64::try_from(checks).unwrap_or(u64::MAX)
 }

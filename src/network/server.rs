@@ -217,6 +217,11 @@ impl Handle {
         Ok(())
     }
 
+    /// Bytes that wait to be sent to a peer; 0 if it is gone.
+    pub fn unread_bytes(&self, peer: PeerId) -> usize {
+        self.shared.table.get(peer).map_or(0, |link| link.outgoing.bytes())
+    }
+
     /// [`Handle::broadcast`] of what a replica says, encoded once.
     ///
     /// # Errors

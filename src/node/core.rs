@@ -7,6 +7,7 @@ use super::beacon::BeaconWorker;
 use super::clock;
 use super::disk::DiskHandle;
 use super::feed::Feed;
+use super::history::HistoryServer;
 use super::input::{Inbox, InputKind, NodeInput, Question};
 use super::lanes::Taken;
 use super::view::{Gauges, View};
@@ -40,6 +41,8 @@ pub struct Core<W> {
     pub disk: DiskHandle,
     /// Other nodes.
     pub wire: W,
+    /// The past, for whoever asks.
+    pub history: HistoryServer,
     /// The delay function.
     pub beacon: BeaconWorker,
     /// What users see.
@@ -65,6 +68,7 @@ impl<W: Wire> Core<W> {
     pub fn run(mut self, first: Vec<Command>) -> Result<Vec<VerifiedTx>, CoreError> {
         let outcome = self.work(first).map(|()| self.not_final());
         self.disk.close();
+        self.history.stop();
         self.beacon.stop();
         outcome
     }
@@ -140,6 +144,7 @@ impl<W: Wire> Core<W> {
         for command in commands {
             match command {
                 Command::Send { to, message } => self.wire.send(to, &message),
+                Command::Serve { to, request } => self.history.serve(to, request),
                 Command::Fault { peer, what } => self.wire.punish(peer, what),
                 Command::Broadcast(message) => self.wire.broadcast(&message),
                 Command::ComputeVdf { seed, iterations } => self.beacon.compute(seed, iterations),

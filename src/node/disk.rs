@@ -197,6 +197,7 @@ impl Writer {
             Command::OwnHeard { height, epoch } => self.guard.heard((height, epoch)),
             Command::SignerBlock { txids, closed } => self.tell_signer(&txids, closed),
             Command::Send { .. }
+            | Command::Serve { .. }
             | Command::Broadcast(_)
             | Command::Fault { .. }
             | Command::ComputeVdf { .. }

@@ -15,6 +15,7 @@ pub mod core;
 pub mod disk;
 pub mod feed;
 pub mod handle;
+pub mod history;
 pub mod input;
 mod keeper;
 pub mod lanes;

@@ -5,6 +5,7 @@ use super::core::{Core, CoreError, Wire};
 use super::disk::{DiskHandle, DiskThreads};
 use super::feed::Feed;
 use super::handle::{NodeHandle, Parts};
+use super::history::{HistoryServer, HistoryWire};
 use super::input::{Held, Inbox, NodeInput};
 use super::keeper::Keeper;
 use super::lanes::Lane;
@@ -164,6 +165,7 @@ impl Node {
         let (disk, disk_threads) =
             DiskHandle::start(log, (signer, guard), Arc::clone(&verifier), Arc::clone(&inbox), sink)?;
         let beacon = BeaconWorker::start(Arc::clone(&inbox))?;
+        let history = HistoryServer::start(store.clone(), Links(network.handle()))?;
         let feed = Arc::new(Feed::default());
         let tolerated_ms = options.chain.clock_tolerance_ms;
         let handle = NodeHandle::new(Parts {
@@ -191,7 +193,8 @@ impl Node {
             let (view, blocks, stop) = (Arc::clone(&view), feed.listen(), handle.stopping().clone());
             background.spawn(masternode_links::run(draw, view, blocks, network.handle(), stop));
         }
-        let core = Core { replica, inbox: Arc::clone(&inbox), disk, wire: Links(network.handle()), beacon, view, feed };
+        let wire = Links(network.handle());
+        let core = Core { replica, inbox: Arc::clone(&inbox), disk, wire, history, beacon, view, feed };
         let (tell, ended) = oneshot::channel();
         let stop = handle.stopping().clone();
         let core = std::thread::Builder::new().name("replica".to_owned()).spawn(move || {
@@ -323,5 +326,15 @@ impl Wire for Links {
 
     fn set_tip(&self, height: Height) {
         self.0.set_tip(height);
+    }
+}
+
+impl HistoryWire for Links {
+    fn send(&self, to: PeerId, message: &Arc<Message>) {
+        Wire::send(self, to, message);
+    }
+
+    fn unread_bytes(&self, peer: PeerId) -> usize {
+        self.0.unread_bytes(peer)
     }
 }

@@ -87,12 +87,14 @@ impl VerifyStage {
             | Message::TxAnnounce(_)
             | Message::SampleQuery { .. }
             | Message::Votes(_)
-            | Message::Blocks(_) => (&self.payments, None),
+            | Message::Blocks(_)
+            | Message::Headers(_) => (&self.payments, None),
             Message::Commit(_) | Message::Status { .. } => (&self.blocks, Some(Lane::Express)),
             Message::GetTxs(_)
             | Message::SampleResponse { .. }
             | Message::GetVotes { .. }
-            | Message::GetBlocks { .. } => (&self.payments, Some(Lane::Ordinary)),
+            | Message::GetBlocks { .. }
+            | Message::GetHeaders { .. } => (&self.payments, Some(Lane::Ordinary)),
         };
         let (from, held) = (Origin::Peer(from), Some(held));
         match lane {

@@ -5,6 +5,7 @@
 //! before its record in `votes.log` is synced: [`Input::Signed`] is how the replica first sees it. So every
 //! [`Command::Send`], [`Command::Broadcast`] and [`Command::Notify`] may run the moment it is read.
 
+use super::history::HistoryRequest;
 use super::message::{Message, SealedBlock, VerifiedMessage};
 use crate::ledger::VerifiedTx;
 use crate::ledger::execute::BlockChanges;
@@ -246,6 +247,14 @@ pub enum Command {
         to: PeerId,
         /// What.
         message: Arc<Message>,
+    },
+    /// Look up what a peer asks of the past, and send it, see [`super::history::answer`]. It need not be done at once, and a
+    /// shell with too much of it may leave it: who gets no answer asks somebody else.
+    Serve {
+        /// Who asks.
+        to: PeerId,
+        /// For what.
+        request: HistoryRequest,
     },
     /// A peer sent what it can only have made wrong itself.
     Fault {

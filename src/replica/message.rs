@@ -5,18 +5,18 @@
 //! validator set) is checked by the replica with the same [`Verifier`].
 
 mod batch;
+mod sealed;
 
 pub use batch::verify_all;
+pub use sealed::{ReceivedBlock, ReceivedHeader, SealedBlock, SealedHeader};
 
 use crate::crypto::vdf::beacon;
 use crate::ledger::VerifiedTx;
 use crate::ledger::rules::TxError;
 use crate::ledger::verify::{Verifier, VerifyError};
-use crate::limits::{
-    MAX_BLOCK_WIRE_BYTES, MAX_BLOCKS_PER_MESSAGE, MAX_MESSAGE_BYTES, MAX_QUERY_TXIDS, MAX_REQUEST_TXIDS,
-};
+use crate::limits::{MAX_BLOCKS_PER_MESSAGE, MAX_MESSAGE_BYTES, MAX_QUERY_TXIDS, MAX_REQUEST_TXIDS};
 use crate::snowball::Answer;
-use crate::types::block::{BftVote, Block, Commit, Header, Proposal, VdfProof, commit_root, tx_root};
+use crate::types::block::{BftVote, Commit, Proposal, commit_root, tx_root};
 use crate::types::evidence::Evidence;
 use crate::types::hash::{BlockHash, Hash, Txid};
 use crate::types::merkle;
@@ -27,26 +27,17 @@ use crate::types::vote::VoteBatch;
 use bincode::{Decode, Encode};
 use std::sync::Arc;
 
-/// A block with the commit that made it final.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct SealedBlock {
-    /// The block.
-    pub block: Block,
-    /// Precommits of a quorum of the set that signs it.
-    pub commit: Commit,
-}
-
-crate::wire!(SealedBlock, MAX_BLOCK_WIRE_BYTES, 4 * MAX_BLOCK_WIRE_BYTES);
-
 /// What one node tells another (`protocol.md` 10; handshake, addresses and snapshots belong to the network layer).
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub enum Message {
-    /// Heartbeat: the sender's tip.
+    /// Heartbeat: the sender's tip, and what it can be asked for.
     Status {
         /// Height of the tip.
         height: Height,
         /// Its hash.
         hash: BlockHash,
+        /// The lowest height from which on the sender has blocks.
+        lowest: Height,
     },
     /// "I have these transactions."
     TxAnnounce(Vec<Txid>),
@@ -83,38 +74,27 @@ pub enum Message {
     BftVote(BftVote),
     /// A height is decided.
     Commit(Commit),
-    /// "Send me blocks from this height on."
+    /// "Send me these blocks, as many of them as fit."
     GetBlocks {
         /// First height wanted.
         from: Height,
+        /// How many, at most [`MAX_BLOCKS_PER_MESSAGE`].
+        count: u32,
     },
     /// Blocks of consecutive heights.
     Blocks(Vec<SealedBlock>),
     /// A double signature.
     Evidence(Box<Evidence>),
+    /// "Send me headers from this height on, as many as fit."
+    GetHeaders {
+        /// First height wanted.
+        from: Height,
+    },
+    /// Headers of consecutive heights.
+    Headers(Vec<SealedHeader>),
 }
 
 crate::wire!(Message, MAX_MESSAGE_BYTES, 4 * MAX_MESSAGE_BYTES);
-
-/// A block from a peer whose transactions are verified; its commit is checked against the set of its height when
-/// that is known.
-#[derive(Clone, Debug)]
-pub struct ReceivedBlock {
-    /// The header, to be recomputed.
-    pub header: Header,
-    /// The coinbase, to be recomputed.
-    pub coinbase: Option<Transaction>,
-    /// The other transactions.
-    pub txs: Vec<VerifiedTx>,
-    /// The parent's commit.
-    pub last_commit: Option<Commit>,
-    /// Evidence, verified as far as that needs no state.
-    pub evidence: Vec<Verified<Evidence>>,
-    /// The beacon's proof.
-    pub vdf: Option<VdfProof>,
-    /// The block's own commit.
-    pub commit: Commit,
-}
 
 impl ReceivedBlock {
     /// The first part that is not what the header names; `None` if all are.
@@ -147,6 +127,8 @@ pub enum VerifiedMessage {
         height: Height,
         /// Its hash.
         hash: BlockHash,
+        /// The lowest height from which on the sender has blocks.
+        lowest: Height,
     },
     /// See [`Message::TxAnnounce`].
     TxAnnounce(Vec<Txid>),
@@ -187,11 +169,20 @@ pub enum VerifiedMessage {
     GetBlocks {
         /// First height wanted.
         from: Height,
+        /// How many.
+        count: u32,
     },
     /// See [`Message::Blocks`].
     Blocks(Vec<ReceivedBlock>),
     /// See [`Message::Evidence`].
     Evidence(Verified<Evidence>),
+    /// See [`Message::GetHeaders`].
+    GetHeaders {
+        /// First height wanted.
+        from: Height,
+    },
+    /// See [`Message::Headers`]; commits still to be checked against their sets.
+    Headers(Vec<ReceivedHeader>),
 }
 
 /// Why a message is refused: a provable fault of who sent it.
@@ -221,6 +212,14 @@ pub enum MessageFault {
     /// A block's first transaction is a coinbase exactly when the others are not.
     #[error("block {0}: a coinbase out of place")]
     Coinbase(Height),
+    /// A header among others that does not fit them, or that comes with a set it does not name.
+    #[error("header {height} {what}")]
+    Header {
+        /// Its height.
+        height: Height,
+        /// What is wrong.
+        what: &'static str,
+    },
 }
 
 fn bounded<T>(what: &'static str, list: &[T], limit: usize) -> Result<(), MessageFault> {
@@ -236,7 +235,7 @@ fn bounded<T>(what: &'static str, list: &[T], limit: usize) -> Result<(), Messag
 /// [`MessageFault`]: the sender is provably at fault.
 pub fn verify(verifier: &Verifier, message: Message) -> Result<VerifiedMessage, MessageFault> {
     Ok(match message {
-        Message::Status { height, hash } => VerifiedMessage::Status { height, hash },
+        Message::Status { height, hash, lowest } => VerifiedMessage::Status { height, hash, lowest },
         Message::TxAnnounce(txids) => {
             bounded("announced transactions", &txids, MAX_REQUEST_TXIDS)?;
             VerifiedMessage::TxAnnounce(txids)
@@ -265,13 +264,21 @@ pub fn verify(verifier: &Verifier, message: Message) -> Result<VerifiedMessage, 
         Message::Proposal(proposal) => VerifiedMessage::Proposal(Arc::new(verifier.proposal(*proposal)?)),
         Message::BftVote(vote) => VerifiedMessage::BftVote(Arc::new(verifier.bft_vote(vote)?)),
         Message::Commit(commit) => VerifiedMessage::Commit(commit),
-        Message::GetBlocks { from } => VerifiedMessage::GetBlocks { from },
+        Message::GetBlocks { from, count } => {
+            if count == 0 || count as usize > MAX_BLOCKS_PER_MESSAGE {
+                let (what, len, limit) = ("blocks asked for", count as usize, MAX_BLOCKS_PER_MESSAGE);
+                return Err(MessageFault::BadLength { what, len, limit });
+            }
+            VerifiedMessage::GetBlocks { from, count }
+        }
         Message::Blocks(blocks) => {
             bounded("blocks", &blocks, MAX_BLOCKS_PER_MESSAGE)?;
             let blocks: Result<_, _> = blocks.into_iter().map(|sealed| verify_block(verifier, sealed)).collect();
             VerifiedMessage::Blocks(blocks?)
         }
         Message::Evidence(evidence) => VerifiedMessage::Evidence(verifier.evidence(*evidence)?),
+        Message::GetHeaders { from } => VerifiedMessage::GetHeaders { from },
+        Message::Headers(headers) => VerifiedMessage::Headers(sealed::verify_headers(verifier, headers)?),
     })
 }
 

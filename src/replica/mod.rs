@@ -16,6 +16,7 @@ pub mod command;
 mod commit;
 mod evidence;
 mod fetch;
+pub mod history;
 mod journaled;
 pub mod message;
 mod outbox;
@@ -25,19 +26,22 @@ mod peers;
 mod proposals;
 mod recovery;
 mod repeat;
+mod serve;
 mod stalled;
+mod store;
 mod sync;
 
 pub use command::{Alarm, Command, CommittedBlock, Event, Input, JournalRecord, OwnMessage, PeerId, WriteSeq};
-pub use message::{Message, MessageFault, SealedBlock, VerifiedMessage};
+pub use history::HistoryRequest;
+pub use message::{Message, MessageFault, SealedBlock, SealedHeader, VerifiedMessage};
 pub use recovery::{OpenError, Recovery};
+pub use store::Store;
 
 use crate::chain::leader::vdf_seed;
 use crate::chain::spec::Chain;
 use crate::finality::Finality;
 use crate::ledger::pool::PoolLimits;
 use crate::ledger::rejection::Rejection;
-use crate::ledger::utxo::StateRead;
 use crate::ledger::verify::Verifier;
 use crate::ledger::{Ledger, VerifiedTx};
 use crate::limits::HEARTBEAT_MS;
@@ -53,18 +57,6 @@ use payments::Source;
 use rand_chacha::ChaCha12Rng;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-
-/// What a replica reads: the state after some block that is durable, and the blocks up to it.
-pub trait Store: StateRead {
-    /// The block at `height` with its commit, if it is stored and not pruned.
-    fn sealed_block(&self, height: Height) -> Option<Arc<SealedBlock>>;
-
-    /// The commit of the block at `height`, where it is known. That of a tip always is, though a node that began with a
-    /// snapshot does not have its block.
-    fn commit(&self, height: Height) -> Option<Commit> {
-        self.sealed_block(height).map(|sealed| sealed.commit.clone())
-    }
-}
 
 /// What a replica is.
 #[derive(Clone)]
@@ -204,7 +196,7 @@ impl Replica {
         }
         self.hear_own(&message);
         match message {
-            VerifiedMessage::Status { height, hash: _ } => self.status(now, from, height),
+            VerifiedMessage::Status { height, hash: _, lowest } => self.peers.claims(from, height, lowest),
             VerifiedMessage::TxAnnounce(txids) => self.announced(now, from, &txids),
             VerifiedMessage::GetTxs(txids) => self.serve_txs(from, &txids),
             VerifiedMessage::Txs(txs) => {
@@ -217,9 +209,15 @@ impl Replica {
             VerifiedMessage::Proposal(proposal) => self.proposal(now, Some(from), proposal),
             VerifiedMessage::BftVote(vote) => self.bft_vote(now, from, vote),
             VerifiedMessage::Commit(commit) => self.heard_commit(now, commit),
-            VerifiedMessage::GetBlocks { from: height } => self.serve_blocks(from, height),
+            VerifiedMessage::GetBlocks { from: height, count } => {
+                self.serve_history(from, HistoryRequest::Blocks { from: height, count });
+            }
             VerifiedMessage::Blocks(blocks) => self.blocks(now, from, blocks),
             VerifiedMessage::Evidence(evidence) => self.heard_evidence(evidence),
+            VerifiedMessage::GetHeaders { from: height } => {
+                self.serve_history(from, HistoryRequest::Headers { from: height });
+            }
+            VerifiedMessage::Headers(_) => {}
         }
     }
 

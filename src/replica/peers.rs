@@ -12,6 +12,8 @@ struct Peer {
     last_heard: TimeMs,
     live: bool,
     claimed_height: Height,
+    /// From which height on it has blocks.
+    lowest: Height,
 }
 
 /// All links, by peer and by the consensus key behind them.
@@ -23,7 +25,8 @@ pub(super) struct Peers {
 
 impl Peers {
     pub(super) fn connect(&mut self, now: TimeMs, peer: PeerId, key: Option<PublicKey>) {
-        let entry = Peer { key, last_heard: now, live: key.is_some(), claimed_height: Height::ZERO };
+        let entry =
+            Peer { key, last_heard: now, live: key.is_some(), claimed_height: Height::ZERO, lowest: Height::ZERO };
         self.peers.insert(peer, entry);
         if let Some(key) = key {
             self.by_key.insert(key, peer);
@@ -76,15 +79,17 @@ impl Peers {
         self.by_key.get(key).copied()
     }
 
-    pub(super) fn claims(&mut self, peer: PeerId, height: Height) {
+    /// What a peer says it can be asked for.
+    pub(super) fn claims(&mut self, peer: PeerId, height: Height, lowest: Height) {
         if let Some(entry) = self.peers.get_mut(&peer) {
-            entry.claimed_height = height;
+            (entry.claimed_height, entry.lowest) = (height, lowest);
         }
     }
 
-    /// Peers that claim a tip above `height`, in order.
-    pub(super) fn above(&self, height: Height) -> impl Iterator<Item = PeerId> + '_ {
-        self.peers.iter().filter(move |(_, p)| p.claimed_height > height).map(|(id, _)| *id)
+    /// Peers that claim to have the block at `height`, in order.
+    pub(super) fn with_block(&self, height: Height) -> impl Iterator<Item = PeerId> + '_ {
+        let has = move |peer: &Peer| (peer.lowest..=peer.claimed_height).contains(&height);
+        self.peers.iter().filter(move |(_, peer)| has(peer)).map(|(id, _)| *id)
     }
 
     /// The peer after `last` in a fixed round of all peers.

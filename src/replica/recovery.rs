@@ -110,10 +110,10 @@ impl Replica {
     ) -> Result<Self, OpenError> {
         let ReplicaConfig { chain, key: me, seed, pool } = config;
         let height = state.header.height;
-        let tip_commit = match store.commit(height) {
+        let tip_commit = match store.sealed_header(height) {
             _ if height == Height::ZERO => None,
-            Some(commit) if commit.block_hash == state.hash => {
-                let commit = verifier.commit(commit, &state.signers);
+            Some(sealed) if sealed.commit.block_hash == state.hash => {
+                let commit = verifier.commit(sealed.commit, &state.signers);
                 Some(Arc::new(commit.map_err(|_| OpenError::TipWithoutCommit(height))?))
             }
             _ => return Err(OpenError::TipWithoutCommit(height)),

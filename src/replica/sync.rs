@@ -2,15 +2,16 @@
 
 use super::Replica;
 use super::command::{Alarm, Command, CommittedBlock, PeerId};
-use super::message::{Message, ReceivedBlock, SealedBlock};
+use super::message::{Message, ReceivedBlock};
 use crate::ledger::execute::{BlockBody, BlockError};
 use crate::ledger::rejection::Rejection;
-use crate::limits::{MAX_BLOCKS_BYTES, MAX_BLOCKS_PER_MESSAGE, SYNC_RETRY_MS};
+use crate::limits::{MAX_BLOCKS_PER_MESSAGE, SYNC_RETRY_MS};
 use crate::types::block::{Block, Commit};
-use crate::types::codec::encoded_size;
 use crate::types::number::{Height, TimeMs};
 use crate::types::verified::Verified;
-use std::sync::Arc;
+
+/// Blocks asked for at a time.
+const MAX_BLOCKS_ASKED: u32 = MAX_BLOCKS_PER_MESSAGE as u32;
 
 /// What is asked for, and whether a peer has proved that this node is behind.
 #[derive(Debug, Default)]
@@ -78,11 +79,7 @@ fn is_outside_header(error: &BlockError) -> bool {
 impl Replica {
     pub(super) fn own_status(&self) -> Message {
         let tip = self.ledger.tip();
-        Message::Status { height: tip.header.height, hash: tip.hash }
-    }
-
-    pub(super) fn status(&mut self, _now: TimeMs, from: PeerId, height: Height) {
-        self.peers.claims(from, height);
+        Message::Status { height: tip.header.height, hash: tip.hash, lowest: self.store.lowest_block() }
     }
 
     pub(super) fn heard_commit(&mut self, now: TimeMs, commit: Commit) {
@@ -106,40 +103,13 @@ impl Replica {
             return;
         }
         let last = self.sync.last_peer;
-        let above: Vec<PeerId> = self.peers.above(tip).collect();
+        let above: Vec<PeerId> = self.peers.with_block(tip.next()).collect();
         let next = above.iter().copied().find(|p| Some(*p) > last).or_else(|| above.first().copied());
         let next = next.or_else(|| if self.sync.is_behind() { self.peers.after(last) } else { None });
         self.sync.asked = next.map(|peer| (peer, now));
         if let Some(peer) = next {
             self.sync.last_peer = Some(peer);
-            self.out.send(peer, Message::GetBlocks { from: tip.next() });
-        }
-    }
-
-    pub(super) fn serve_blocks(&mut self, to: PeerId, from: Height) {
-        let tip = self.ledger.tip().header.height;
-        let mut blocks = Vec::new();
-        let mut bytes = 0usize;
-        let mut height = from;
-        while height <= tip && blocks.len() < MAX_BLOCKS_PER_MESSAGE {
-            let Some(sealed) = self.sealed_block(height) else { break };
-            bytes = bytes.saturating_add(encoded_size(&*sealed));
-            if !blocks.is_empty() && bytes > MAX_BLOCKS_BYTES {
-                break;
-            }
-            blocks.push((*sealed).clone());
-            height = height.next();
-        }
-        if !blocks.is_empty() {
-            self.out.send(to, Message::Blocks(blocks));
-        }
-    }
-
-    pub(super) fn sealed_block(&self, height: Height) -> Option<Arc<SealedBlock>> {
-        let recent = self.unapplied.iter().find(|b| b.changes.height == height);
-        match recent {
-            Some(b) => Some(Arc::new(SealedBlock { block: b.block.clone(), commit: b.commit.clone() })),
-            None => self.store.sealed_block(height),
+            self.out.send(peer, Message::GetBlocks { from: tip.next(), count: MAX_BLOCKS_ASKED });
         }
     }
 

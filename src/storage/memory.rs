@@ -8,10 +8,11 @@ use crate::ledger::state::ChainState;
 use crate::ledger::utxo::{StateRead, Utxo};
 use crate::replica::Store;
 use crate::replica::command::CommittedBlock;
-use crate::replica::message::SealedBlock;
+use crate::replica::message::{SealedBlock, SealedHeader};
 use crate::types::hash::Txid;
 use crate::types::number::Height;
 use crate::types::transaction::OutPoint;
+use crate::types::validators::ValidatorSet;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -33,7 +34,8 @@ pub struct MemoryStore {
 struct Inner {
     utxos: HashMap<OutPoint, Utxo>,
     archived: HashMap<Txid, Height>,
-    blocks: BTreeMap<Height, Arc<SealedBlock>>,
+    /// Each with the set that signs its child.
+    blocks: BTreeMap<Height, (Arc<SealedBlock>, Arc<ValidatorSet>)>,
     /// State after the last durable block.
     durable: ChainState,
     /// What blocks did that are applied and not yet durable, oldest first.
@@ -71,7 +73,7 @@ impl MemoryStore {
         }
         inner.archived.extend(changes.txids.iter().map(|txid| (*txid, changes.height)));
         let sealed = SealedBlock { block: block.block.clone(), commit: block.commit.clone() };
-        inner.blocks.insert(changes.height, Arc::new(sealed));
+        inner.blocks.insert(changes.height, (Arc::new(sealed), Arc::clone(&changes.state.validators)));
         inner.volatile.push_back(Arc::clone(changes));
         Ok(())
     }
@@ -138,6 +140,16 @@ impl StateRead for MemoryStore {
 
 impl Store for MemoryStore {
     fn sealed_block(&self, height: Height) -> Option<Arc<SealedBlock>> {
-        self.read().blocks.get(&height).cloned()
+        self.read().blocks.get(&height).map(|(sealed, _)| Arc::clone(sealed))
+    }
+
+    fn sealed_header(&self, height: Height) -> Option<SealedHeader> {
+        let inner = self.read();
+        let (sealed, next) = inner.blocks.get(&height)?;
+        Some(SealedHeader::new(sealed.block.header.clone(), sealed.commit.clone(), next))
+    }
+
+    fn lowest_block(&self) -> Height {
+        Height::new(1)
     }
 }

@@ -25,6 +25,7 @@ pub fn hear(oracle: &mut Oracle, now: u64, message: &Message) {
         Message::Blocks(blocks) => {
             blocks.iter().for_each(|sealed| oracle.hear(now, Heard::Block(&sealed.block, &sealed.commit)));
         }
+        Message::Headers(headers) => headers.iter().for_each(|sealed| oracle.hear(now, Heard::Commit(&sealed.commit))),
         Message::Evidence(evidence) => oracle.hear(now, Heard::Evidence(evidence)),
         Message::Status { .. }
         | Message::TxAnnounce(_)
@@ -32,7 +33,8 @@ pub fn hear(oracle: &mut Oracle, now: u64, message: &Message) {
         | Message::SampleQuery { .. }
         | Message::SampleResponse { .. }
         | Message::GetVotes { .. }
-        | Message::GetBlocks { .. } => {}
+        | Message::GetBlocks { .. }
+        | Message::GetHeaders { .. } => {}
     }
 }
 

@@ -15,7 +15,7 @@ use timed::ledger::PoolLimits;
 use timed::ledger::verify::Verifier;
 use timed::replica::command::{Command, CommittedBlock, Event, Input, JournalRecord, OwnMessage, PeerId, WriteSeq};
 use timed::replica::message::{Message, SealedBlock};
-use timed::replica::{Recovery, Replica, ReplicaConfig, Store};
+use timed::replica::{Recovery, Replica, ReplicaConfig, Store, history};
 use timed::signer::{LogContents, Recovered, SignRequest, SignedMessage, Signer};
 use timed::storage::journal::{self, Journal};
 use timed::storage::memory::MemoryStore;
@@ -297,6 +297,10 @@ impl Node {
             Command::Fault { peer, what } => effects.push(Effect::Blamed(peer, what)),
             Command::SignerBlock { txids, closed } => self.signer_block(&txids, closed),
             Command::Send { to, message } => effects.push(Effect::Send(to, message)),
+            Command::Serve { to, request } => {
+                let answer = history::answer(&*self.store, &request);
+                effects.extend(answer.map(|message| Effect::Send(to, Arc::new(message))));
+            }
             Command::Broadcast(message) => effects.push(Effect::Broadcast(message)),
             Command::ComputeVdf { seed, iterations } => {
                 if let Some(running) = &mut self.running {

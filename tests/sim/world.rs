@@ -1043,6 +1043,9 @@ fn brief(message: &Message) -> String {
         Message::Blocks(blocks) => {
             format!("blocks {:?}", blocks.iter().map(|b| b.block.header.height).collect::<Vec<_>>())
         }
+        Message::Headers(headers) => {
+            format!("headers {:?}", headers.iter().map(|sealed| sealed.header.height).collect::<Vec<_>>())
+        }
         Message::Evidence(evidence) => format!("evidence against {:?}", evidence.voter()),
         other => format!("{other:?}"),
     }

@@ -14,15 +14,7 @@ use std::collections::BTreeSet;
 
 pub(super) fn check(chain: &Chain, proposal: &Proposal) -> Result<(), VerifyError> {
     let header = &proposal.header;
-    if header.version != 1 {
-        return Err(VerifyError::HeaderVersion { found: header.version });
-    }
-    if header.chain_id != chain.id() {
-        return Err(VerifyError::OtherChain { found: header.chain_id });
-    }
-    if header.height == Height::ZERO {
-        return Err(VerifyError::GenesisProposed);
-    }
+    check_header(chain, header)?;
     check_origin(proposal)?;
     check_transactions(proposal)?;
     check_commit(proposal)?;
@@ -32,6 +24,20 @@ pub(super) fn check(chain: &Chain, proposal: &Proposal) -> Result<(), VerifyErro
     }
     if proposal.vdf.as_ref().is_some_and(|proof| header.beacon != vdf::beacon(proof)) {
         return Err(VerifyError::PartsDiffer { field: "beacon" });
+    }
+    Ok(())
+}
+
+/// What any header that somebody signs has to be.
+pub(super) fn check_header(chain: &Chain, header: &Header) -> Result<(), VerifyError> {
+    if header.version != 1 {
+        return Err(VerifyError::HeaderVersion { found: header.version });
+    }
+    if header.chain_id != chain.id() {
+        return Err(VerifyError::OtherChain { found: header.chain_id });
+    }
+    if header.height == Height::ZERO {
+        return Err(VerifyError::GenesisProposed);
     }
     Ok(())
 }

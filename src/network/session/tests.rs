@@ -337,7 +337,8 @@ async fn pings_measure_the_way_and_the_other_clock() {
 async fn a_peers_tip_is_what_it_said_last() {
     let mut node = Node::new();
     let (mut peer, _, info) = node.link(2).await;
-    peer.send(&replica(Message::Status { height: Height::new(77), hash: BlockHash([1; 32]) })).await;
+    peer.send(&replica(Message::Status { height: Height::new(77), hash: BlockHash([1; 32]), lowest: Height::ZERO }))
+        .await;
     assert!(matches!(node.event().await, Event::Message { .. }));
     assert_eq!(node.shared.table.get(info.peer).unwrap().snapshot().tip, Height::new(77));
 }
@@ -395,7 +396,7 @@ async fn urgent_frames_overtake_what_waits() {
     let mut node = Node::new();
     let (mut peer, _, info) = node.link(2).await;
     let link = node.shared.table.get(info.peer).unwrap();
-    let status = replica(Message::Status { height: Height::ZERO, hash: BlockHash::default() });
+    let status = replica(Message::Status { height: Height::ZERO, hash: BlockHash::default(), lowest: Height::ZERO });
     // One poll of the link takes all of them, so nothing is written in between.
     for n in 0..100 {
         link.say(&replica(message(n)), Priority::Bulk).unwrap();

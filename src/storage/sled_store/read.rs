@@ -11,7 +11,7 @@ use crate::ledger::execute::Punishment;
 use crate::ledger::utxo::{StateRead, Utxo};
 use crate::limits::MAX_PAGE;
 use crate::replica::Store;
-use crate::replica::message::SealedBlock;
+use crate::replica::message::{SealedBlock, SealedHeader};
 use crate::storage::block_files::BlockFilesError;
 use crate::storage::block_record::{RecordError, StoredBlock, StoredTransaction};
 use crate::storage::store::{Archive, ArchivedTransaction, HistoryEntry, LockTotals, StoreError, StoredHeader, Totals};
@@ -86,6 +86,18 @@ impl SledStore {
         Some(StoredTransaction { tx: tx.clone(), spent: Vec::new() })
     }
 
+    fn read_sealed_header(&self, height: Height) -> Result<Option<SealedHeader>, StoreError> {
+        let Some(commit) = self.commit(height)? else { return Ok(None) };
+        let Some(HeaderRecord { header, .. }) = self.header_record(height)? else { return Ok(None) };
+        if header.next_validators_hash == header.validators_hash {
+            return Ok(Some(SealedHeader { header, commit, next_set: None }));
+        }
+        let epoch = self.options.chain.epoch_of_child(header.opened);
+        let next = self.validators(epoch)?.filter(|next| next.hash() == header.next_validators_hash);
+        let next = next.ok_or_else(|| damaged(format!("the set of epoch {epoch} is not the one of block {height}")))?;
+        Ok(Some(SealedHeader::new(header, commit, &next)))
+    }
+
     /// The answer, or the end of the node: a wrong one would have it sign what it must not.
     fn or_stop<T>(&self, answer: Result<T, StoreError>) -> T {
         answer.unwrap_or_else(|error| (self.options.on_failure)(&error))
@@ -126,11 +138,12 @@ impl Store for SledStore {
         Some(Arc::new(SealedBlock { block: stored.block, commit: stored.commit? }))
     }
 
-    fn commit(&self, height: Height) -> Option<Commit> {
-        match Archive::commit(self, height) {
-            Err(StoreError::Pruned { .. }) => None,
-            found => self.or_stop(found),
-        }
+    fn sealed_header(&self, height: Height) -> Option<SealedHeader> {
+        self.or_stop(self.read_sealed_header(height))
+    }
+
+    fn lowest_block(&self) -> Height {
+        self.first_block()
     }
 }
 

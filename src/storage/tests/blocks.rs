@@ -2,7 +2,7 @@
 
 use super::recording::materialize;
 use super::scene::Scene;
-use crate::replica::Store as _;
+use crate::replica::{HistoryRequest, Message, Store as _, history};
 use crate::storage::block_files::BlockFilesError;
 use crate::storage::block_record::{RECORD_HEADER_BYTES, decode_head, decode_record, encode_record};
 use crate::storage::files::{DiskFiles, Files};
@@ -105,8 +105,37 @@ fn blocks_are_found_in_as_many_files_as_it_takes() {
         assert_eq!((&found.block, &found.commit), (&block.block, &block.commit));
     }
     assert!(store.sealed_block(Height::ZERO).is_none() && store.sealed_block(Height::new(13)).is_none());
+    assert_eq!(store.lowest_block(), Height::new(1));
     drop(store);
     scene.check_store(&open(&scene, root.path()).unwrap());
+}
+
+#[test]
+fn headers_lead_from_set_to_set_without_the_blocks() {
+    let scene = Scene::random(25, 12);
+    let root = tempfile::tempdir().unwrap();
+    let store = open(&scene, root.path()).unwrap();
+    store.apply(&scene.blocks).unwrap();
+    let Some(Message::Headers(headers)) = history::answer(&*store, &HistoryRequest::Headers { from: Height::new(1) })
+    else {
+        panic!("there are headers")
+    };
+    for (sealed, block) in headers.iter().zip(&scene.blocks) {
+        let state = &block.changes.state;
+        assert_eq!((&sealed.header, &sealed.commit), (&block.block.header, &block.commit));
+        let changes = state.signers.hash() != state.validators.hash();
+        assert_eq!(sealed.next_set.as_deref(), changes.then(|| state.validators.members()));
+    }
+    assert_eq!(headers.len(), scene.blocks.len());
+    assert!(headers.iter().any(|sealed| sealed.next_set.is_some()), "no set changed");
+    assert_eq!(history::answer(&*store, &HistoryRequest::Headers { from: Height::ZERO }), None);
+    assert_eq!(history::answer(&*store, &HistoryRequest::Headers { from: Height::new(13) }), None);
+    let Some(Message::Blocks(blocks)) =
+        history::answer(&*store, &HistoryRequest::Blocks { from: Height::new(3), count: 2 })
+    else {
+        panic!("there are blocks")
+    };
+    assert!(blocks.iter().map(|sealed| sealed.block.header.height.get()).eq([3, 4]));
 }
 
 #[test]
