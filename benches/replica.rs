@@ -172,6 +172,7 @@ impl Node {
                 | Command::ComputeVdf { .. }
                 | Command::OwnHeard { .. }
                 | Command::Fault { .. }
+                | Command::Serve { .. }
                 | Command::SignerBlock { .. } => {}
                 Command::Apply(_) | Command::Commit { .. } => unreachable!("no block comes in between"),
             }

@@ -383,6 +383,26 @@ pub const MAX_STORED_BLOCK_BYTES: usize = 4 * MAX_BLOCK_WIRE_BYTES;
 pub const CATCH_UP_BYTES: usize = 2 * MAX_STORED_BLOCK_BYTES;
 /// Most blocks applied at once while the store catches up with its block files.
 pub const CATCH_UP_BLOCKS: usize = 256;
+/// A joiner looks at its watch this often.
+pub const JOIN_TICK: Duration = Duration::from_millis(50);
+/// What peers said that waits for a joiner.
+pub const MAX_JOIN_INPUTS: usize = 1_024;
+/// Ends of epochs that a joiner remembers: a snapshot of an older block does not count.
+pub const JOIN_ENDS_KEPT: usize = 64;
+/// Different snapshots that a joiner considers at once.
+pub const JOIN_OFFERS: usize = 8;
+/// Snapshots a joiner remembers to have been wrong.
+pub const JOIN_REFUSED_KEPT: usize = 1_024;
+/// A joiner gives further peers this long to come before it chooses an offer, in milliseconds.
+pub const JOIN_SETTLE_MS: u64 = 500;
+/// A joiner waits this long for offers, in milliseconds.
+pub const JOIN_OFFERS_WAIT_MS: u64 = 3_000;
+/// What a joiner asks of a peer is asked of another after this long, in milliseconds.
+pub const JOIN_RETRY_MS: u64 = 5_000;
+/// Chunks that a joiner asks for ahead of those it has on disk.
+pub const JOIN_CHUNKS_AHEAD: usize = 32;
+/// Chunks that a joiner asks of one peer at once.
+pub const JOIN_CHUNKS_PER_PEER: usize = 2;
 /// Most bytes of a chunk of a snapshot.
 pub const MAX_SNAPSHOT_CHUNK_BYTES: usize = 1_048_576;
 /// Most chunks of a snapshot: what a message has room for with the manifest's other parts.

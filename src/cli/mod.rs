@@ -15,7 +15,7 @@ mod rpc;
 mod run;
 mod wallet;
 
-use crate::config::{Config, LogFormat, ports};
+use crate::config::{Config, LogFormat, SyncMode, ports};
 use crate::node::LostVotesWord;
 use clap::{Parser, Subcommand};
 use client::Client;
@@ -43,6 +43,10 @@ struct Arguments {
     /// who agreed on it say =HEIGHT:EPOCH (docs/operating.md).
     #[arg(long, value_name = "HEIGHT:EPOCH", num_args = 0..=1, require_equals = true, default_missing_value = "when-safe")]
     accept_lost_votes: Option<LostVotesWord>,
+    /// How a node without a chain begins: full (every block from genesis on) or snapshot (the state as of a late block, proved
+    /// by the commits of the epochs before it, and the blocks after it). Stands for sync.mode of the configuration.
+    #[arg(long, value_name = "HOW")]
+    sync: Option<SyncMode>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -122,14 +126,17 @@ fn announce(text: &str) {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let Arguments { global, dev, accept_lost_votes, command } = Arguments::parse();
+    let Arguments { global, dev, accept_lost_votes, sync, command } = Arguments::parse();
     let done = match command {
         _ if dev && command.is_some() => Err(CliError::usage("--dev runs a node; it takes no command")),
         _ if accept_lost_votes.is_some() && (dev || command.is_some()) => {
             Err(CliError::usage("--accept-lost-votes starts a masternode; it goes with no command and not with --dev"))
         }
+        _ if sync.is_some() && (dev || command.is_some()) => {
+            Err(CliError::usage("--sync starts a node; it goes with no command and not with --dev"))
+        }
         None if dev => dev::run(&global),
-        None => run::run(&global, accept_lost_votes),
+        None => run::run(&global, accept_lost_votes, sync),
         Some(Command::Init(arguments)) => init::run(&global, &arguments),
         Some(Command::Check) => check::run(&global),
         Some(Command::Devnet(command)) => devnet::run(&global, &command),

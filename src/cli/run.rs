@@ -3,7 +3,7 @@
 use super::data_dir::{self, NODE_KEY_FILE};
 use super::{CliError, Global, logging};
 use crate::chain::spec::Chain;
-use crate::config::{Config, ports};
+use crate::config::{Config, SyncMode, ports};
 use crate::keyfile;
 use crate::ledger::PoolLimits;
 use crate::node::{LostVotesWord, Node, NodeOptions};
@@ -19,8 +19,9 @@ use tracing::{error, info, warn};
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs the node that the configuration describes.
-pub fn run(global: &Global, accept_lost_votes: Option<LostVotesWord>) -> Result<(), CliError> {
-    let config = global.settings()?;
+pub fn run(global: &Global, accept_lost_votes: Option<LostVotesWord>, sync: Option<SyncMode>) -> Result<(), CliError> {
+    let mut config = global.settings()?;
+    config.sync.mode = sync.unwrap_or(config.sync.mode);
     if accept_lost_votes.is_some() && config.masternode.key_file.is_none() {
         let text = "--accept-lost-votes is about what a masternode signed, and this node has no masternode.key_file";
         return Err(CliError::usage(text));
@@ -64,6 +65,8 @@ pub fn node_options(config: &Config, chain: Chain, folder: &Path) -> Result<Node
         ban: Duration::from_secs(config.p2p.ban_hours.saturating_mul(3_600)),
         pool,
         cache_bytes: config.storage.cache_bytes,
+        sync: config.sync.mode,
+        checkpoint: config.checkpoint().map_err(CliError::usage)?,
         keep: Keep { snapshot_every: config.storage.snapshot_every, prune_blocks: config.storage.prune_blocks },
     })
 }
@@ -81,7 +84,13 @@ pub fn run_node(config: &Config, options: NodeOptions, started: impl FnOnce(Sock
 async fn serve(config: &Config, options: NodeOptions, started: impl FnOnce(SocketAddr)) -> Result<(), CliError> {
     let mut signals = Signals::new().map_err(|e| CliError::failure(format!("cannot listen to signals: {e}")))?;
     let rpc_port = ports(&options.chain.name)[1];
-    let node = Node::start(options).await.map_err(CliError::failure)?;
+    let node = tokio::select! {
+        node = Node::start(options) => node.map_err(CliError::failure)?,
+        name = signals.next() => {
+            info!(signal = name, "stopped before the node had started; what it has of the chain stays");
+            return Ok(());
+        }
+    };
     let handle = node.handle();
     let listen = config.rpc.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, rpc_port)));
     let server = match rpc::Server::start(handle.clone(), &config.rpc, listen).await {

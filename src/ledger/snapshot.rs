@@ -94,6 +94,9 @@ pub enum SnapshotError {
         "{0} chunks of 1 to {MAX_SNAPSHOT_CHUNK_BYTES} bytes are not what it has; {MAX_SNAPSHOT_CHUNKS} are allowed"
     )]
     Chunks(usize),
+    /// A chunk is not the one that the manifest names.
+    #[error("chunk {0} is not the one that its manifest names")]
+    OtherChunk(usize),
     /// A chunk is not a list of entries that go on where the one before ended.
     #[error("chunk {0} is not a list of unspent outputs in order")]
     BadChunk(usize),
@@ -115,6 +118,22 @@ impl Manifest {
     /// `H("snapshot", encode(manifest))`: two nodes that serve the same snapshot name it alike.
     pub fn hash(&self) -> Hash {
         Domain::SNAPSHOT.hash(&encode(self))
+    }
+
+    /// That of the state after a block with this parent and this commit, whose outputs are in these chunks.
+    pub fn of(state: &ChainState, parent: Header, commit: Commit, (chunks, outputs): (Vec<ChunkInfo>, u64)) -> Self {
+        Self {
+            header: state.header.clone(),
+            parent,
+            commit,
+            signers: state.signers.members().to_vec(),
+            validators: state.validators.members().to_vec(),
+            masternodes: state.registry.iter().cloned().collect(),
+            supply: state.supply,
+            accrued_fees: state.accrued_fees,
+            outputs,
+            chunks,
+        }
     }
 
     /// Height of the block.
@@ -198,11 +217,11 @@ impl Summing {
     /// Takes the next chunk in and returns what it holds.
     ///
     /// # Errors
-    /// [`SnapshotError::BadChunk`].
+    /// [`SnapshotError::OtherChunk`], [`SnapshotError::BadChunk`].
     pub fn add(&mut self, chunk: &[u8]) -> Result<Vec<(OutPoint, Utxo)>, SnapshotError> {
         let bad = SnapshotError::BadChunk(self.next);
         if self.checked.manifest.chunks.get(self.next) != Some(&ChunkInfo::of(chunk)) {
-            return Err(bad);
+            return Err(SnapshotError::OtherChunk(self.next));
         }
         let entries = read_chunk(chunk).ok_or_else(|| bad.clone())?;
         let mut last = self.last;

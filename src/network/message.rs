@@ -140,7 +140,13 @@ pub fn priority(message: &Message) -> Priority {
         | Message::GetBlocks { .. }
         | Message::Blocks(_)
         | Message::GetHeaders { .. }
-        | Message::Headers(_) => Priority::Bulk,
+        | Message::Headers(_)
+        | Message::GetEpochs { .. }
+        | Message::Epochs(_)
+        | Message::GetSnapshot { .. }
+        | Message::SnapshotManifest(_)
+        | Message::GetSnapshotChunk { .. }
+        | Message::SnapshotChunk { .. } => Priority::Bulk,
     }
 }
 

@@ -118,7 +118,10 @@ pub(super) fn signature_checks(message: &Message) -> u64 {
             blocks.iter().map(of_block).sum()
         }
         Message::Evidence(_) => 2,
-        Message::Headers(headers) => headers.iter().map(|sealed| commit_signatures(&sealed.commit)).sum(),
+        Message::SnapshotManifest(manifest) => manifest.iter().map(|m| commit_signatures(&m.commit)).sum(),
+        Message::Headers(headers) | Message::Epochs(headers) => {
+            headers.iter().map(|sealed| commit_signatures(&sealed.commit)).sum()
+        }
         Message::Status { .. }
         | Message::TxAnnounce(_)
         | Message::GetTxs(_)
@@ -126,7 +129,11 @@ pub(super) fn signature_checks(message: &Message) -> u64 {
         | Message::SampleResponse { .. }
         | Message::GetVotes { .. }
         | Message::GetBlocks { .. }
-        | Message::GetHeaders { .. } => 0,
+        | Message::GetHeaders { .. }
+        | Message::GetEpochs { .. }
+        | Message::GetSnapshot { .. }
+        | Message::GetSnapshotChunk { .. }
+        | Message::SnapshotChunk { .. } => 0,
     };
     u64::try_from(checks).unwrap_or(u64::MAX)
 }

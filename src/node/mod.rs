@@ -17,6 +17,7 @@ pub mod feed;
 pub mod handle;
 pub mod history;
 pub mod input;
+mod join;
 mod keeper;
 pub mod lanes;
 pub mod masternode_links;

@@ -12,8 +12,9 @@ use super::lanes::Lane;
 use super::verify::{FaultSink, VerifyStage, VerifyThreads};
 use super::view::View;
 use super::votes::{self, LostVotesWord, OpenedVotes, VotesError, VotesOptions};
-use super::{clock, clock_watch, lanes, masternode_links};
+use super::{clock, clock_watch, join, lanes, masternode_links};
 use crate::chain::spec::Chain;
+use crate::config::SyncMode;
 use crate::ledger::state::ChainState;
 use crate::ledger::verify::Verifier;
 use crate::ledger::{PoolLimits, VerifiedTx};
@@ -26,6 +27,7 @@ use crate::storage::recovery::{self, DataDirectory, DirectoryError};
 use crate::storage::sled_store::{Keep, StoreOptions};
 use crate::storage::store::{Archive, StoreError};
 use crate::storage::write_ahead::{WriteAhead, WriteError};
+use crate::types::hash::BlockHash;
 use crate::types::keys::SecretKey;
 use crate::types::number::Height;
 use std::net::SocketAddr;
@@ -71,6 +73,10 @@ pub struct NodeOptions {
     pub cache_bytes: u64,
     /// Which snapshots are made, and how many blocks are kept.
     pub keep: Keep,
+    /// How a node without a chain begins.
+    pub sync: SyncMode,
+    /// A block known from elsewhere.
+    pub checkpoint: Option<(Height, BlockHash)>,
 }
 
 /// Why a node does not start.
@@ -125,6 +131,9 @@ impl Node {
     pub async fn start(options: NodeOptions) -> Result<Self, StartError> {
         let verifier = Arc::new(Verifier::new(options.chain.clone()));
         let files = Arc::new(DiskFiles::new(&options.data_dir));
+        if options.sync == SyncMode::Snapshot {
+            join::run(&options, &files, &verifier).await?;
+        }
         let directory = open_directory(&options, &files, &verifier)?;
         let DataDirectory { store, mut log, state, records, votes, lock } = directory;
         let view = Arc::new(View::new(state.clone()));

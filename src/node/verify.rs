@@ -88,13 +88,19 @@ impl VerifyStage {
             | Message::SampleQuery { .. }
             | Message::Votes(_)
             | Message::Blocks(_)
-            | Message::Headers(_) => (&self.payments, None),
+            | Message::Headers(_)
+            | Message::Epochs(_)
+            | Message::SnapshotManifest(_)
+            | Message::SnapshotChunk { .. } => (&self.payments, None),
             Message::Commit(_) | Message::Status { .. } => (&self.blocks, Some(Lane::Express)),
             Message::GetTxs(_)
             | Message::SampleResponse { .. }
             | Message::GetVotes { .. }
             | Message::GetBlocks { .. }
-            | Message::GetHeaders { .. } => (&self.payments, Some(Lane::Ordinary)),
+            | Message::GetHeaders { .. }
+            | Message::GetEpochs { .. }
+            | Message::GetSnapshot { .. }
+            | Message::GetSnapshotChunk { .. } => (&self.payments, Some(Lane::Ordinary)),
         };
         let (from, held) = (Origin::Peer(from), Some(held));
         match lane {

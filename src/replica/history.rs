@@ -4,7 +4,7 @@ use super::message::{Message, SealedBlock, SealedHeader};
 use super::store::Store;
 use crate::limits::{MAX_BLOCKS_BYTES, MAX_BLOCKS_PER_MESSAGE, MAX_HEADERS_BYTES, MAX_HEADERS_PER_MESSAGE};
 use crate::types::codec::encoded_size;
-use crate::types::number::Height;
+use crate::types::number::{Epoch, Height};
 use bincode::Encode;
 
 /// A question about the past.
@@ -22,13 +22,31 @@ pub enum HistoryRequest {
         /// How many.
         count: u32,
     },
+    /// The ends of epochs.
+    Epochs {
+        /// The first epoch.
+        from: Epoch,
+    },
+    /// A snapshot's manifest.
+    Manifest {
+        /// Height of its block; `None`: the newest.
+        height: Option<Height>,
+    },
+    /// A chunk of a snapshot.
+    Chunk {
+        /// Height of its block.
+        height: Height,
+        /// Which chunk.
+        index: u32,
+    },
 }
 
 impl HistoryRequest {
-    /// The first height that is asked for.
-    pub(super) fn from(&self) -> Height {
+    /// The first height that is asked for; `None` if this is not about the newest blocks.
+    pub(super) fn from(&self) -> Option<Height> {
         match self {
-            Self::Headers { from } | Self::Blocks { from, .. } => *from,
+            Self::Headers { from } | Self::Blocks { from, .. } => Some(*from),
+            Self::Epochs { .. } | Self::Manifest { .. } | Self::Chunk { .. } => None,
         }
     }
 }
@@ -39,6 +57,16 @@ pub fn answer(store: &dyn Store, request: &HistoryRequest) -> Option<Message> {
         HistoryRequest::Headers { from } => headers(from, |height| store.sealed_header(height)),
         HistoryRequest::Blocks { from, count } => {
             blocks(from, count, |height| store.sealed_block(height).map(|sealed| (*sealed).clone()))
+        }
+        // Who asks for these has to know when there is nothing.
+        HistoryRequest::Epochs { from } => {
+            let read = |at: Height| store.epoch_end(Epoch::new(at.get()));
+            let ends = consecutive(Height::new(from.get()), MAX_HEADERS_PER_MESSAGE, MAX_HEADERS_BYTES, read);
+            Some(Message::Epochs(ends))
+        }
+        HistoryRequest::Manifest { height } => Some(Message::SnapshotManifest(store.snapshot(height).map(Box::new))),
+        HistoryRequest::Chunk { height, index } => {
+            Some(Message::SnapshotChunk { height, index, bytes: store.snapshot_chunk(height, index) })
         }
     }
 }

@@ -10,9 +10,11 @@ mod sealed;
 pub use batch::verify_all;
 pub use sealed::{ReceivedBlock, ReceivedHeader, SealedBlock, SealedHeader};
 
+use super::history::HistoryRequest;
 use crate::crypto::vdf::beacon;
 use crate::ledger::VerifiedTx;
 use crate::ledger::rules::TxError;
+use crate::ledger::snapshot::Manifest;
 use crate::ledger::verify::{Verifier, VerifyError};
 use crate::limits::{MAX_BLOCKS_PER_MESSAGE, MAX_MESSAGE_BYTES, MAX_QUERY_TXIDS, MAX_REQUEST_TXIDS};
 use crate::snowball::Answer;
@@ -92,6 +94,36 @@ pub enum Message {
     },
     /// Headers of consecutive heights.
     Headers(Vec<SealedHeader>),
+    /// "Send me the blocks that closed the epochs from this one on, as many as fit."
+    GetEpochs {
+        /// First epoch wanted.
+        from: Epoch,
+    },
+    /// Blocks that closed consecutive epochs, each with the next set if it is another one; none if the sender knows none.
+    Epochs(Vec<SealedHeader>),
+    /// "Send me the manifest of a snapshot."
+    GetSnapshot {
+        /// Height of its block; `None`: the newest you have.
+        height: Option<Height>,
+    },
+    /// A snapshot's manifest, if the sender has it.
+    SnapshotManifest(Option<Box<Manifest>>),
+    /// "Send me a chunk of a snapshot."
+    GetSnapshotChunk {
+        /// Height of its block.
+        height: Height,
+        /// Which chunk.
+        index: u32,
+    },
+    /// A chunk of a snapshot.
+    SnapshotChunk {
+        /// Height of its block.
+        height: Height,
+        /// Which chunk.
+        index: u32,
+        /// The chunk, if the sender has it.
+        bytes: Option<Vec<u8>>,
+    },
 }
 
 crate::wire!(Message, MAX_MESSAGE_BYTES, 4 * MAX_MESSAGE_BYTES);
@@ -183,6 +215,8 @@ pub enum VerifiedMessage {
     },
     /// See [`Message::Headers`]; commits still to be checked against their sets.
     Headers(Vec<ReceivedHeader>),
+    /// A question about the past whose answer needs the store.
+    AboutHistory(HistoryRequest),
 }
 
 /// Why a message is refused: a provable fault of who sent it.
@@ -212,6 +246,9 @@ pub enum MessageFault {
     /// A block's first transaction is a coinbase exactly when the others are not.
     #[error("block {0}: a coinbase out of place")]
     Coinbase(Height),
+    /// An answer that only who begins with a snapshot asks for.
+    #[error("{0}, which nobody asked for")]
+    Unasked(&'static str),
     /// A header among others that does not fit them, or that comes with a set it does not name.
     #[error("header {height} {what}")]
     Header {
@@ -278,6 +315,16 @@ pub fn verify(verifier: &Verifier, message: Message) -> Result<VerifiedMessage, 
         }
         Message::Evidence(evidence) => VerifiedMessage::Evidence(verifier.evidence(*evidence)?),
         Message::GetHeaders { from } => VerifiedMessage::GetHeaders { from },
+        Message::GetEpochs { from } => VerifiedMessage::AboutHistory(HistoryRequest::Epochs { from }),
+        Message::GetSnapshot { height } => VerifiedMessage::AboutHistory(HistoryRequest::Manifest { height }),
+        Message::GetSnapshotChunk { height, index } => {
+            VerifiedMessage::AboutHistory(HistoryRequest::Chunk { height, index })
+        }
+        // A joiner asks for these before there is a replica, over links of its own.
+        Message::Epochs(_) => return Err(MessageFault::Unasked("ends of epochs")),
+        Message::SnapshotManifest(_) | Message::SnapshotChunk { .. } => {
+            return Err(MessageFault::Unasked("a part of a snapshot"));
+        }
         Message::Headers(headers) => VerifiedMessage::Headers(sealed::verify_headers(verifier, headers)?),
     })
 }

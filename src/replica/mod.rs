@@ -17,6 +17,7 @@ mod commit;
 mod evidence;
 mod fetch;
 pub mod history;
+pub mod join;
 mod journaled;
 pub mod message;
 mod outbox;
@@ -217,6 +218,7 @@ impl Replica {
             VerifiedMessage::GetHeaders { from: height } => {
                 self.serve_history(from, HistoryRequest::Headers { from: height });
             }
+            VerifiedMessage::AboutHistory(request) => self.serve_history(from, request),
             VerifiedMessage::Headers(_) => {}
         }
     }

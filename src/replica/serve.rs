@@ -13,7 +13,7 @@ use std::sync::Arc;
 impl Replica {
     /// Answers what is in memory, and leaves the rest to the shell.
     pub(super) fn serve_history(&mut self, to: PeerId, request: HistoryRequest) {
-        let from = request.from();
+        let Some(from) = request.from() else { return self.out.push(Command::Serve { to, request }) };
         if from > self.ledger.tip().height() {
             return;
         }
@@ -29,6 +29,7 @@ impl Replica {
             HistoryRequest::Blocks { count, .. } => {
                 history::blocks(from, count, |height| recent(height).map(|block| sealed_block(block)))
             }
+            HistoryRequest::Epochs { .. } | HistoryRequest::Manifest { .. } | HistoryRequest::Chunk { .. } => None,
         };
         if let Some(answer) = answer {
             self.out.send(to, answer);

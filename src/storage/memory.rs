@@ -4,13 +4,16 @@
 //! only grows; below `durable` nothing can be taken back.
 
 use crate::ledger::execute::BlockChanges;
+use crate::ledger::snapshot::{Chunker, Manifest};
 use crate::ledger::state::ChainState;
 use crate::ledger::utxo::{StateRead, Utxo};
+use crate::limits::SNAPSHOTS_KEPT;
 use crate::replica::Store;
 use crate::replica::command::CommittedBlock;
 use crate::replica::message::{SealedBlock, SealedHeader};
+use crate::types::block::Commit;
 use crate::types::hash::Txid;
-use crate::types::number::Height;
+use crate::types::number::{Epoch, Height};
 use crate::types::transaction::OutPoint;
 use crate::types::validators::ValidatorSet;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -40,6 +43,10 @@ struct Inner {
     durable: ChainState,
     /// What blocks did that are applied and not yet durable, oldest first.
     volatile: VecDeque<Arc<BlockChanges>>,
+    /// Which block closed which epoch.
+    closed: BTreeMap<Epoch, Height>,
+    /// The newest snapshots with their chunks.
+    snapshots: BTreeMap<Height, (Manifest, Vec<Vec<u8>>)>,
 }
 
 impl MemoryStore {
@@ -51,6 +58,8 @@ impl MemoryStore {
             blocks: BTreeMap::new(),
             durable: genesis,
             volatile: VecDeque::new(),
+            closed: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
         };
         Self { inner: RwLock::new(inner) }
     }
@@ -75,6 +84,10 @@ impl MemoryStore {
         let sealed = SealedBlock { block: block.block.clone(), commit: block.commit.clone() };
         inner.blocks.insert(changes.height, (Arc::new(sealed), Arc::clone(&changes.state.validators)));
         inner.volatile.push_back(Arc::clone(changes));
+        if let Some(epoch) = changes.closed_epoch {
+            inner.closed.insert(epoch, changes.height);
+            inner.make_snapshot(&block.commit);
+        }
         Ok(())
     }
 
@@ -99,6 +112,8 @@ impl MemoryStore {
                 inner.archived.remove(txid);
             }
             inner.blocks.remove(&last.height);
+            inner.snapshots.remove(&last.height);
+            inner.closed.retain(|_, height| *height < last.height);
         }
     }
 
@@ -126,6 +141,23 @@ impl Inner {
     fn tip(&self) -> &ChainState {
         self.volatile.back().map_or(&self.durable, |last| &last.state)
     }
+
+    /// Of the tip, as a store on disk makes one.
+    fn make_snapshot(&mut self, commit: &Commit) {
+        let state = self.tip().clone();
+        let parent = state.height().previous().and_then(|height| self.blocks.get(&height));
+        let Some(parent) = parent.map(|(sealed, _)| sealed.block.header.clone()) else { return };
+        let outputs: BTreeMap<&OutPoint, &Utxo> = self.utxos.iter().collect();
+        let mut chunker = Chunker::default();
+        let mut chunks: Vec<Vec<u8>> = outputs.into_iter().filter_map(|(at, utxo)| chunker.push(at, utxo)).collect();
+        let (last, infos, outputs) = chunker.finish();
+        chunks.extend(last);
+        let manifest = Manifest::of(&state, parent, commit.clone(), (infos, outputs));
+        self.snapshots.insert(state.height(), (manifest, chunks));
+        while self.snapshots.len() > SNAPSHOTS_KEPT {
+            self.snapshots.pop_first();
+        }
+    }
 }
 
 impl StateRead for MemoryStore {
@@ -151,5 +183,23 @@ impl Store for MemoryStore {
 
     fn lowest_block(&self) -> Height {
         Height::new(1)
+    }
+
+    fn epoch_end(&self, epoch: Epoch) -> Option<SealedHeader> {
+        let height = self.read().closed.get(&epoch).copied()?;
+        self.sealed_header(height)
+    }
+
+    fn snapshot(&self, height: Option<Height>) -> Option<Manifest> {
+        let inner = self.read();
+        let found = match height {
+            Some(height) => inner.snapshots.get(&height),
+            None => inner.snapshots.last_key_value().map(|(_, found)| found),
+        };
+        found.map(|(manifest, _)| manifest.clone())
+    }
+
+    fn snapshot_chunk(&self, height: Height, index: u32) -> Option<Vec<u8>> {
+        self.read().snapshots.get(&height)?.1.get(index as usize).cloned()
     }
 }

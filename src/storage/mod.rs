@@ -7,6 +7,7 @@
 
 pub mod block_files;
 pub mod block_record;
+pub mod epochs_file;
 pub mod files;
 pub mod journal;
 pub mod journal_files;

@@ -171,7 +171,11 @@ fn open_locked(
     Ok(DataDirectory { store, log, state, records, votes, lock })
 }
 
-pub(super) fn check_chain(files: &dyn Files, chain: &Chain) -> Result<(), DirectoryError> {
+/// Whose data directory this is; an empty one becomes this chain's.
+///
+/// # Errors
+/// [`DirectoryError`].
+pub fn check_chain(files: &dyn Files, chain: &Chain) -> Result<(), DirectoryError> {
     let text = match files.read(CHAIN_FILE) {
         Err(e) if e.is_missing() => return write_chain(files, chain),
         text => text?,

@@ -14,6 +14,7 @@ use crate::ledger::state::ChainState;
 use crate::ledger::utxo::Utxo;
 use crate::ledger::verify::Verifier;
 use crate::limits::SNAPSHOTS_KEPT;
+use crate::replica::join::Completion;
 use crate::types::codec::{decode, encode};
 use crate::types::hash::Domain;
 use crate::types::number::Height;
@@ -121,6 +122,21 @@ impl Snapshots {
         verifier: &Verifier,
     ) -> Result<CheckedManifest, SnapshotFilesError> {
         self.manifest(height)?.check(spec, verifier).map_err(|e| damaged(height, &e))
+    }
+
+    /// The manifest at `height`, or the newest, for whoever asks for it. One that is damaged is not offered: other nodes have
+    /// it, and the next one made here is good.
+    pub fn offered(&self, height: Option<Height>) -> Option<Manifest> {
+        let heights = self.heights().ok()?;
+        let height = height.or_else(|| heights.last().copied()).filter(|height| heights.contains(height))?;
+        self.manifest(height).ok()
+    }
+
+    /// A chunk of a snapshot that is offered, if it is what the manifest says.
+    pub fn offered_chunk(&self, height: Height, index: u32) -> Option<Vec<u8>> {
+        let (manifest, index) = (self.manifest(height).ok()?, index as usize);
+        let chunk = self.chunk(&manifest, index).ok()??;
+        (manifest.chunks.get(index) == Some(&ChunkInfo::of(&chunk))).then_some(chunk)
     }
 
     /// Begins to write the snapshot at `height`.
@@ -235,13 +251,13 @@ impl SnapshotWriter {
     ///
     /// # Errors
     /// [`FileError`].
-    pub fn finish(mut self, manifest: impl FnOnce(Vec<ChunkInfo>, u64) -> Manifest) -> Result<Manifest, FileError> {
+    pub fn finish(mut self, manifest: impl FnOnce((Vec<ChunkInfo>, u64)) -> Manifest) -> Result<Manifest, FileError> {
         let (last, chunks, outputs) = self.chunker.finish();
         if let Some(last) = last {
             self.handle.append(&last)?;
         }
         self.handle.sync()?;
-        let manifest = manifest(chunks, outputs);
+        let manifest = manifest((chunks, outputs));
         self.snapshots.write_manifest(&format!("{}.new", name(self.height, MANIFEST)), &manifest)?;
         self.snapshots.complete(self.height, "new")?;
         Ok(manifest)
@@ -324,9 +340,11 @@ impl PartialSnapshot {
 
     /// All chunks are there: compares their sum with the state root; then it is a snapshot like those made here.
     ///
+    /// If that is not the block's state, the files are dropped.
+    ///
     /// # Errors
-    /// [`SnapshotFilesError::Damaged`] if that is not the block's state: the files are dropped then.
-    pub fn complete(mut self, checked: &CheckedManifest) -> Result<(), SnapshotFilesError> {
+    /// [`FileError`].
+    pub fn complete(mut self, checked: &CheckedManifest) -> Result<Completion, FileError> {
         self.handle.sync()?;
         let (files, height) = (&self.snapshots.files, self.manifest.height());
         let part = format!("{}.part", name(height, CHUNKS));
@@ -335,23 +353,24 @@ impl PartialSnapshot {
         for chunk in &self.manifest.chunks {
             let bytes = files.read_at(&part, offset, chunk.bytes as usize)?;
             offset += u64::from(chunk.bytes);
-            if let Err(error) = sum.add(&bytes) {
-                return Err(self.drop_files(&error));
+            match sum.add(&bytes) {
+                Ok(_) => {}
+                Err(SnapshotError::OtherChunk(_)) => return Ok(Completion::Damaged),
+                Err(_) => return self.drop_files(),
             }
         }
-        if let Err(error) = sum.finish() {
-            return Err(self.drop_files(&error));
+        if sum.finish().is_err() {
+            return self.drop_files();
         }
-        Ok(self.snapshots.complete(height, "part")?)
+        self.snapshots.complete(height, "part")?;
+        Ok(Completion::Proved)
     }
 
-    fn drop_files(&self, error: &SnapshotError) -> SnapshotFilesError {
-        let height = self.manifest.height();
-        let remove = |part| self.snapshots.files.remove(&format!("{}.part", name(height, part)));
-        match remove(MANIFEST).and_then(|()| remove(CHUNKS)) {
-            Ok(()) => damaged(height, error),
-            Err(error) => error.into(),
+    fn drop_files(&self) -> Result<Completion, FileError> {
+        for part in [MANIFEST, CHUNKS] {
+            self.snapshots.files.remove(&format!("{}.part", name(self.manifest.height(), part)))?;
         }
+        Ok(Completion::WrongState)
     }
 }
 

@@ -25,7 +25,12 @@ pub fn hear(oracle: &mut Oracle, now: u64, message: &Message) {
         Message::Blocks(blocks) => {
             blocks.iter().for_each(|sealed| oracle.hear(now, Heard::Block(&sealed.block, &sealed.commit)));
         }
-        Message::Headers(headers) => headers.iter().for_each(|sealed| oracle.hear(now, Heard::Commit(&sealed.commit))),
+        Message::Headers(headers) | Message::Epochs(headers) => {
+            headers.iter().for_each(|sealed| oracle.hear(now, Heard::Commit(&sealed.commit)));
+        }
+        Message::SnapshotManifest(manifest) => {
+            manifest.iter().for_each(|manifest| oracle.hear(now, Heard::Commit(&manifest.commit)));
+        }
         Message::Evidence(evidence) => oracle.hear(now, Heard::Evidence(evidence)),
         Message::Status { .. }
         | Message::TxAnnounce(_)
@@ -34,7 +39,11 @@ pub fn hear(oracle: &mut Oracle, now: u64, message: &Message) {
         | Message::SampleResponse { .. }
         | Message::GetVotes { .. }
         | Message::GetBlocks { .. }
-        | Message::GetHeaders { .. } => {}
+        | Message::GetHeaders { .. }
+        | Message::GetEpochs { .. }
+        | Message::GetSnapshot { .. }
+        | Message::GetSnapshotChunk { .. }
+        | Message::SnapshotChunk { .. } => {}
     }
 }
 

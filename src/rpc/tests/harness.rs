@@ -1,7 +1,7 @@
 //! A node of its own with its server, a client of bytes, and a payer: valid things in one line.
 
 use crate::chain::spec::{Allocation, Chain, ChainSpec};
-use crate::config;
+use crate::config::{self, SyncMode};
 use crate::ledger::PoolLimits;
 use crate::node::{Node, NodeHandle, NodeOptions, clock, fresh_votes_log};
 use crate::rpc::Server;
@@ -64,6 +64,8 @@ impl Served {
         fresh_votes_log(folder.path(), chain.id(), masternode.clone()).unwrap();
         let options = NodeOptions {
             keep: Keep::default(),
+            sync: SyncMode::Full,
+            checkpoint: None,
             chain: chain.clone(),
             data_dir: folder.path().to_owned(),
             node_key: SecretKey::from_bytes(&[22; 32]),

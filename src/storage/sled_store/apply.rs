@@ -79,7 +79,7 @@ impl SledStore {
         for (block, (location, places)) in blocks.iter().zip(&places) {
             self.index(block, *location, places)?;
         }
-        Ok(())
+        if blocks.iter().any(|block| block.changes.closed_epoch.is_some()) { self.complete_epochs() } else { Ok(()) }
     }
 
     /// Takes a block into the index whose record is synced.

@@ -5,13 +5,14 @@
 
 use super::SledStore;
 use super::schema::{damaged, read, read_outpoint};
-use crate::ledger::snapshot::{ChunkInfo, Manifest};
+use crate::ledger::snapshot::Manifest;
 use crate::ledger::utxo::Utxo;
+use crate::replica::Store;
 use crate::storage::block_files::BLOCKS_DIRECTORY;
 use crate::storage::files::{list_numbered, numbered};
 use crate::storage::snapshots::Snapshots;
 use crate::storage::store::{Archive, StoreError};
-use crate::types::number::Height;
+use crate::types::number::{Epoch, Height};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -37,6 +38,40 @@ impl SledStore {
     /// The snapshots of this data directory.
     pub fn snapshots(&self) -> Snapshots {
         Snapshots::new(Arc::clone(&self.files))
+    }
+
+    /// Adds the ends of epochs that are known and not in their file yet. Where blocks that had them are not kept, none
+    /// can be added: this node does not serve them then.
+    pub(super) fn complete_epochs(&self) -> Result<(), StoreError> {
+        let current = self.view().state.child_epoch(&self.options.chain);
+        while self.epochs.next_epoch() < current {
+            let Some(height) = self.end_of_epoch(self.epochs.next_epoch())? else { return Ok(()) };
+            let Some(end) = Store::sealed_header(self, height) else { return Ok(()) };
+            self.epochs.push(&end)?;
+        }
+        Ok(())
+    }
+
+    /// Height of the block that closed an epoch that is over, if the index goes back so far: the first that opened as many
+    /// slots as its epoch has. Headers ascend in that number.
+    fn end_of_epoch(&self, epoch: Epoch) -> Result<Option<Height>, StoreError> {
+        let Some(wanted) = epoch.next().get().checked_mul(self.options.chain.epoch_slots) else { return Ok(None) };
+        let opened =
+            |height| self.header_record(Height::new(height)).map(|found| found.map(|found| found.header.opened));
+        let (mut below, mut at) = (self.base_height().get(), self.view().state.height().get());
+        match opened(below)? {
+            Some(opened) if opened < wanted => {}
+            found => return Ok(found.filter(|opened| *opened == wanted).map(|_| Height::new(below))),
+        }
+        while at.saturating_sub(below) > 1 {
+            let middle = below + (at - below) / 2;
+            match opened(middle)? {
+                Some(opened) if opened < wanted => below = middle,
+                Some(_) => at = middle,
+                None => return Ok(None),
+            }
+        }
+        Ok(opened(at)?.filter(|opened| *opened == wanted).map(|_| Height::new(at)))
     }
 
     /// Makes the snapshot that is due at the tip, which closed its epoch, and removes what is no longer to be kept.
@@ -82,19 +117,7 @@ impl SledStore {
             let utxo: Utxo = read("utxos", &bytes)?;
             writer.push(&outpoint, &utxo)?;
         }
-        let manifest = |chunks: Vec<ChunkInfo>, outputs| Manifest {
-            header: state.header.clone(),
-            parent,
-            commit,
-            signers: state.signers.members().to_vec(),
-            validators: state.validators.members().to_vec(),
-            masternodes: state.registry.iter().cloned().collect(),
-            supply: state.supply,
-            accrued_fees: state.accrued_fees,
-            outputs,
-            chunks,
-        };
-        Ok(writer.finish(manifest)?)
+        Ok(writer.finish(|chunks| Manifest::of(&state, parent, commit, chunks))?)
     }
 
     /// Removes the files of which no block is at or above `keep_from`; the first block kept, if some went.

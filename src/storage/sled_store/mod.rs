@@ -27,6 +27,7 @@ pub use verify::{Counts, IndexCheck};
 
 use super::block_files::{BLOCKS_DIRECTORY, BlockFiles, BlockReader, Unindexed};
 use super::block_record::{StoredBlock, encode_record};
+use super::epochs_file::EpochEnds;
 use super::files::{Files, list_numbered};
 use super::lock::wait_until_free;
 use super::replay::spent_by_each;
@@ -110,6 +111,8 @@ pub struct SledStore {
     trees: Trees,
     /// The snapshot that the index was made from; `None`: genesis.
     base: Option<BaseRecord>,
+    /// The ends of epochs, for those who begin with a snapshot.
+    epochs: EpochEnds,
     /// Height of the first block that is kept. Raised before a file goes.
     first_block: AtomicU64,
     view: RwLock<Arc<View>>,
@@ -137,6 +140,7 @@ impl SledStore {
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let store = Arc::new(Self::open_index(files.clone(), options)?);
             store.read_blocks(files, progress)?;
+            store.complete_epochs()?;
             Ok(store)
         }));
         opened.unwrap_or_else(|panic| Err(damaged(panic_text(&*panic))))
@@ -168,7 +172,8 @@ impl SledStore {
         let first = first.max(base.as_ref().map_or(1, |base| base.height.next().get()));
         let (first_block, view) = (AtomicU64::new(first), RwLock::new(Arc::new(view)));
         let writer = Mutex::new(Writer { blocks: None, has_failed: false });
-        Ok(Self { options, files, reader, genesis, db, trees, base, first_block, view, writer })
+        let epochs = EpochEnds::open(Arc::clone(&files))?;
+        Ok(Self { options, files, reader, genesis, db, trees, base, epochs, first_block, view, writer })
     }
 
     /// An index without a tip holds nothing that counts: it is begun anew, from genesis or from a snapshot.

@@ -8,6 +8,7 @@ use super::schema::{
 };
 use super::{SledStore, View};
 use crate::ledger::execute::Punishment;
+use crate::ledger::snapshot::Manifest;
 use crate::ledger::utxo::{StateRead, Utxo};
 use crate::limits::MAX_PAGE;
 use crate::replica::Store;
@@ -87,7 +88,11 @@ impl SledStore {
     }
 
     fn read_sealed_header(&self, height: Height) -> Result<Option<SealedHeader>, StoreError> {
-        let Some(commit) = self.commit(height)? else { return Ok(None) };
+        let commit = match self.commit(height) {
+            Err(StoreError::Pruned { .. }) | Ok(None) => return Ok(None),
+            Ok(Some(commit)) => commit,
+            Err(error) => return Err(error),
+        };
         let Some(HeaderRecord { header, .. }) = self.header_record(height)? else { return Ok(None) };
         if header.next_validators_hash == header.validators_hash {
             return Ok(Some(SealedHeader { header, commit, next_set: None }));
@@ -144,6 +149,18 @@ impl Store for SledStore {
 
     fn lowest_block(&self) -> Height {
         self.first_block()
+    }
+
+    fn epoch_end(&self, epoch: Epoch) -> Option<SealedHeader> {
+        self.or_stop(self.epochs.get(epoch).map_err(StoreError::from))
+    }
+
+    fn snapshot(&self, height: Option<Height>) -> Option<Manifest> {
+        self.snapshots().offered(height)
+    }
+
+    fn snapshot_chunk(&self, height: Height, index: u32) -> Option<Vec<u8>> {
+        self.snapshots().offered_chunk(height, index)
     }
 }
 

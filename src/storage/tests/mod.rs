@@ -6,6 +6,7 @@ pub mod scene;
 mod answers;
 mod blocks;
 mod damage;
+mod join;
 mod journal;
 mod node;
 mod power_cut;

@@ -174,7 +174,7 @@ fn a_damaged_block_that_nothing_else_has_is_left_to_a_backup_or_to_peers() {
     std::fs::write(&file, whole).unwrap();
     assert_eq!(verify(&scene, root.path()).problems, [], "a backup helps");
     let away = lock(&scene, root.path()).leave_to_peers().unwrap();
-    assert_eq!(away, ["db.damaged-0", "journal.damaged-0", "blocks.damaged-0"]);
+    assert_eq!(away, ["db.damaged-0", "journal.damaged-0", "blocks.damaged-0", "snapshots.damaged-0"]);
     let opened = recovery::open(Arc::new(DiskFiles::new(root.path())), scene.options(), &mut |_| {}).unwrap();
     assert_eq!(opened.state, scene.states[0], "a new beginning");
 }
