@@ -40,6 +40,8 @@ mod full_disk;
 mod hostile;
 #[path = "process/joiner.rs"]
 mod joiner;
+#[path = "process/liar.rs"]
+mod liar;
 #[path = "process/life.rs"]
 mod life;
 #[path = "process/lost_votes.rs"]
@@ -48,3 +50,5 @@ mod lost_votes;
 mod partitions;
 #[path = "process/punished.rs"]
 mod punished;
+#[path = "process/snapshots.rs"]
+mod snapshots;

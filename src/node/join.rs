@@ -6,19 +6,21 @@
 use super::clock;
 use super::run::{NodeOptions, StartError};
 use crate::chain::spec::Chain;
+use crate::ledger::snapshot::Manifest;
 use crate::ledger::verify::Verifier;
 use crate::limits::{JOIN_TICK, MAX_JOIN_INPUTS};
 use crate::network::{Allowance, Disk, Event, Handle, Network, Settings};
-use crate::replica::PeerId;
 use crate::replica::join::{Completion, JoinCommand, JoinInput, JoinProgress, Joiner};
+use crate::replica::{PeerId, SealedHeader};
 use crate::storage::block_files::BLOCKS_DIRECTORY;
+use crate::storage::epochs_file::EpochEnds;
 use crate::storage::files::{DiskFiles, FileError, Files};
 use crate::storage::lock::DirectoryLock;
 use crate::storage::recovery;
 use crate::storage::sled_store::INDEX_DIRECTORY;
 use crate::storage::snapshots::{PartialSnapshot, Snapshots};
 use crate::types::hash::BlockHash;
-use crate::types::number::Height;
+use crate::types::number::{Epoch, Height};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
@@ -61,7 +63,8 @@ pub async fn run(options: &NodeOptions, files: &Arc<DiskFiles>, verifier: &Arc<V
     let (network, events) = Network::start(settings).await?;
     let (arrive, arrived) = sync_channel(MAX_JOIN_INPUTS);
     let snapshots = Snapshots::new(Arc::clone(files) as Arc<dyn Files>);
-    let work = Work::new(snapshots, network.handle(), (options.chain.clone(), options.checkpoint), verifier)?;
+    let epochs = EpochEnds::open(Arc::clone(files) as Arc<dyn Files>).map_err(recovery::DirectoryError::from)?;
+    let work = Work::new((snapshots, epochs), network.handle(), (options.chain.clone(), options.checkpoint), verifier)?;
     let (tell, told) = oneshot::channel();
     std::thread::Builder::new().name("join".to_owned()).spawn(move || {
         // Who waits may have gone.
@@ -123,6 +126,7 @@ async fn pump(mut events: mpsc::Receiver<Event>, arrive: SyncSender<Arrived>) {
 struct Work {
     joiner: Joiner,
     snapshots: Snapshots,
+    epochs: EpochEnds,
     partial: Option<PartialSnapshot>,
     network: Handle,
     told: Instant,
@@ -131,14 +135,21 @@ struct Work {
 
 impl Work {
     fn new(
-        snapshots: Snapshots,
+        (snapshots, epochs): (Snapshots, EpochEnds),
         network: Handle,
         (chain, checkpoint): (Chain, Option<(Height, BlockHash)>),
         verifier: &Arc<Verifier>,
     ) -> Result<Self, StartError> {
-        let begun = PartialSnapshot::begun(&snapshots).map_err(recovery::DirectoryError::from)?;
-        let joiner = Joiner::new(chain, Arc::clone(verifier), checkpoint, begun).map_err(std::io::Error::other)?;
-        Ok(Self { joiner, snapshots, partial: None, network, told: Instant::now(), nobody_has_one: false })
+        let kept = Self::kept(&snapshots, &epochs).map_err(recovery::DirectoryError::from)?;
+        let joiner = Joiner::new(chain, Arc::clone(verifier), checkpoint, kept).map_err(std::io::Error::other)?;
+        Ok(Self { joiner, snapshots, epochs, partial: None, network, told: Instant::now(), nobody_has_one: false })
+    }
+
+    /// What an earlier run left.
+    fn kept(snapshots: &Snapshots, epochs: &EpochEnds) -> Result<(Vec<SealedHeader>, Option<Manifest>), FileError> {
+        let ends = (0..epochs.next_epoch().get()).map(|epoch| epochs.get(Epoch::new(epoch)));
+        let ends: Vec<Option<SealedHeader>> = ends.collect::<Result<_, FileError>>()?;
+        Ok((ends.into_iter().flatten().collect(), PartialSnapshot::begun(snapshots)?))
     }
 
     fn run(mut self, arrived: &Receiver<Arrived>) -> Result<Outcome, StartError> {
@@ -182,6 +193,8 @@ impl Work {
                 warn!(peer, fault = what, "a peer is at fault");
                 self.network.punish(PeerId(peer), what);
             }
+            JoinCommand::KeepEpoch(end) => self.epochs.push(&end)?,
+            JoinCommand::ForgetEpochs => self.epochs.clear()?,
             JoinCommand::Begin(manifest) => {
                 let (height, bytes, chunks) = (manifest.height().get(), manifest.chunk_bytes(), manifest.chunks.len());
                 let partial = PartialSnapshot::open(&self.snapshots, manifest)?;

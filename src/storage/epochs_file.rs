@@ -67,6 +67,17 @@ impl EpochEnds {
         Ok(())
     }
 
+    /// Forgets them all.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn clear(&self) -> Result<(), FileError> {
+        let mut offsets = self.lock();
+        self.files.remove(EPOCHS_FILE)?;
+        offsets.truncate(1);
+        Ok(())
+    }
+
     /// The end of an epoch, if it is here.
     ///
     /// # Errors

@@ -96,6 +96,8 @@ pub struct JournalCounts {
 pub struct Findings {
     /// The chain in `blocks/`, as far as it is good.
     pub chain: ReplayCounts,
+    /// Height of the snapshot that it goes on from; `None`: genesis.
+    pub base: Option<Height>,
     /// Height of its last good block.
     pub height: Height,
     /// Hash of that block.

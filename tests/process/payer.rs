@@ -69,13 +69,25 @@ impl Payer {
         let rest = coin.value - value - fee;
         self.memo += 1;
         let out = |value, lock| TxOut { value: Amount::new(value), lock };
-        let body = TxBody {
-            version: 1,
-            inputs: vec![coin.outpoint],
-            outputs: vec![out(rest, self.lock()), out(value, to)],
-            payload: Payload::Transfer,
-            memo: self.memo.to_le_bytes().to_vec(),
-        };
+        let outputs = vec![out(rest, self.lock()), out(value, to)];
+        self.signed(vec![coin.outpoint], outputs)
+    }
+
+    /// A payment of `value` to each of `to`; the rest of the coin back to the payer.
+    pub fn pay_many(&mut self, coin: Coin, to: &[Lock], value: u64) -> Transaction {
+        self.memo += 1;
+        let outputs: Vec<TxOut> = to.iter().map(|lock| TxOut { value: Amount::new(value), lock: *lock }).collect();
+        let mut tx = self.signed(vec![coin.outpoint], outputs);
+        // The size without the last output, and room for that.
+        let fee = self.chain.min_fee_rate * (encode(&tx).len() as u64 + 64);
+        let rest = coin.value - value * to.len() as u64 - fee;
+        tx.body.outputs.push(TxOut { value: Amount::new(rest), lock: self.lock() });
+        self.signed(tx.body.inputs, tx.body.outputs)
+    }
+
+    fn signed(&mut self, inputs: Vec<OutPoint>, outputs: Vec<TxOut>) -> Transaction {
+        let memo = self.memo.to_le_bytes().to_vec();
+        let body = TxBody { version: 1, inputs, outputs, payload: Payload::Transfer, memo };
         let signature = self.key.sign(&sighash(&self.chain.id(), &body.txid()));
         self.made.insert(body.txid(), body.inputs.clone());
         Transaction { witnesses: vec![Witness::Key { pubkey: self.key.public_key(), signature }], body }

@@ -87,8 +87,11 @@ fn rest(folder: &Path, problems: &[Problem], remedies: &[Remedy]) -> Result<(), 
 fn print(findings: &Findings, took: Duration) {
     let chain = findings.chain;
     println!(
-        "blocks     {} from genesis to height {}, {} transactions",
+        "blocks     {} from {} to height {}, {} transactions",
         grouped(chain.blocks),
+        findings
+            .base
+            .map_or_else(|| "genesis".to_owned(), |base| format!("the snapshot of height {}", grouped(base.get()))),
         grouped(findings.height.get()),
         grouped(chain.transactions)
     );

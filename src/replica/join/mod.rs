@@ -27,7 +27,7 @@ use crate::types::hash::{BlockHash, Hash};
 use crate::types::number::{Epoch, Height, TimeMs};
 use crate::types::validators::ValidatorSet;
 use chunks::Download;
-use epochs::EpochChain;
+use epochs::{EpochChain, EpochError};
 use offers::Offer;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -82,6 +82,10 @@ pub enum JoinCommand {
         /// What.
         what: &'static str,
     },
+    /// Keep the end of the next epoch: who begins with this node needs it.
+    KeepEpoch(SealedHeader),
+    /// The ends of epochs that were kept are another chain's.
+    ForgetEpochs,
     /// Begin to fetch this snapshot, or go on with it; answered by [`JoinInput::Held`].
     Begin(Arc<Manifest>),
     /// Keep the next chunk.
@@ -160,7 +164,8 @@ pub struct Joiner {
 }
 
 impl Joiner {
-    /// A joiner that knows the chain spec, a block the operator believes in, and what an earlier run began to fetch.
+    /// A joiner that knows the chain spec, a block the operator believes in, and what an earlier run kept: ends of epochs,
+    /// which are checked again, and the snapshot that it began to fetch.
     ///
     /// # Errors
     /// What genesis says of the chain spec.
@@ -168,9 +173,9 @@ impl Joiner {
         chain: Chain,
         verifier: Arc<Verifier>,
         checkpoint: Option<(Height, BlockHash)>,
-        begun: Option<Manifest>,
+        (kept, begun): (Vec<SealedHeader>, Option<Manifest>),
     ) -> Result<Self, SpecError> {
-        Ok(Self {
+        let mut joiner = Self {
             epochs: EpochChain::new(chain.clone())?,
             verifier,
             chain,
@@ -184,7 +189,14 @@ impl Joiner {
             refused: BTreeSet::new(),
             stage: Stage::Epochs { asked: None },
             out: Vec::new(),
-        })
+        };
+        for end in kept {
+            if joiner.extend(end).is_err() {
+                joiner.start_over();
+                break;
+            }
+        }
+        Ok(joiner)
     }
 
     /// Takes one input; returns what has to be done, in order.
@@ -312,11 +324,10 @@ impl Joiner {
         *asked = None;
         let before = self.epochs.epoch();
         for end in ends {
-            let set = Arc::clone(self.epochs.set());
-            if self.epochs.extend(&self.verifier, end).is_err() {
+            if self.extend(end.clone()).is_err() {
                 return self.fault(from, "an epoch's end that is none");
             }
-            self.note_end(set);
+            self.out.push(JoinCommand::KeepEpoch(end));
         }
         if self.epochs.epoch() > before {
             self.suppliers.insert(from);
@@ -325,8 +336,10 @@ impl Joiner {
         }
     }
 
-    /// An epoch that `set` signed has ended.
-    fn note_end(&mut self, set: Arc<ValidatorSet>) {
+    /// Another epoch has ended.
+    fn extend(&mut self, end: SealedHeader) -> Result<(), EpochError> {
+        let set = Arc::clone(self.epochs.set());
+        self.epochs.extend(&self.verifier, end)?;
         let (height, hash) = self.epochs.last();
         let before = self.ends.back().map_or(Height::ZERO, |(height, _)| *height);
         self.ends.push_back((height, hash));
@@ -336,6 +349,7 @@ impl Joiner {
         if self.checkpoint.is_some_and(|(at, _)| before < at && at <= height) {
             self.checkpoint_set = Some(set);
         }
+        Ok(())
     }
 
     fn heard_headers(&mut self, from: PeerId, headers: Vec<SealedHeader>) {
@@ -370,6 +384,7 @@ impl Joiner {
         if let Ok(epochs) = EpochChain::new(self.chain.clone()) {
             self.epochs = epochs;
         }
+        self.out.push(JoinCommand::ForgetEpochs);
         self.ends.clear();
         self.checkpoint_set = None;
         self.offers.clear();

@@ -56,6 +56,11 @@ impl SledStore {
         if height > self.view().state.height() {
             return Ok(None);
         }
+        if height == Height::ZERO && self.base.is_some() {
+            // The index begins later; genesis follows from the chain spec.
+            let header = self.genesis.block.header.clone();
+            return Ok(Some(HeaderRecord { hash: header.hash(), header, location: None }));
+        }
         lookup(&self.trees.headers, "headers", &height_key(height))
     }
 
@@ -173,6 +178,9 @@ impl Archive for SledStore {
 
     fn header(&self, height: Height) -> Result<Option<StoredHeader>, StoreError> {
         let record = self.header_record(height)?;
+        if record.is_none() && height < self.base_height() {
+            return Err(self.pruned(height));
+        }
         Ok(record.map(|HeaderRecord { header, hash, location }| {
             let stored_bytes = location.map_or(0, |at| at.length.saturating_sub(at.head_end));
             StoredHeader { header, hash, stored_bytes }
@@ -187,7 +195,11 @@ impl Archive for SledStore {
     }
 
     fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError> {
-        let Some(record) = self.header_record(height)? else { return Ok(None) };
+        let record = match self.header_record(height)? {
+            None if height < self.base_height() => return Err(self.pruned(height)),
+            None => return Ok(None),
+            Some(record) => record,
+        };
         let location = match record.location {
             None if height == Height::ZERO => return Ok(Some(self.genesis.clone())),
             location => location.ok_or_else(|| self.pruned(height))?,

@@ -6,7 +6,7 @@ use crate::ledger::state::ChainState;
 use crate::limits::{JOIN_OFFERS_WAIT_MS, JOIN_RETRY_MS, JOIN_SETTLE_MS};
 use crate::replica::history::{self, HistoryRequest};
 use crate::replica::join::{Completion, JoinCommand, JoinInput, JoinProgress, Joiner};
-use crate::replica::{Message, PeerId, Store as _};
+use crate::replica::{Message, PeerId, SealedHeader, Store as _};
 use crate::storage::memory::MemoryStore;
 use crate::types::hash::BlockHash;
 use crate::types::number::{Height, TimeMs};
@@ -34,6 +34,7 @@ struct Net {
     now: u64,
     joiner: Joiner,
     servers: BTreeMap<PeerId, (Manner, MemoryStore)>,
+    epochs: Vec<SealedHeader>,
     chunks: Vec<Vec<u8>>,
     begun: Option<Arc<Manifest>>,
     faulty: Vec<PeerId>,
@@ -65,7 +66,7 @@ impl Net {
         checkpoint: Option<(Height, BlockHash)>,
         servers: impl IntoIterator<Item = (Manner, u64)>,
     ) -> Self {
-        let joiner = Joiner::new(scene.chain.clone(), scene.verifier.clone(), checkpoint, None).unwrap();
+        let joiner = Joiner::new(scene.chain.clone(), scene.verifier.clone(), checkpoint, Default::default()).unwrap();
         let servers = servers.into_iter().zip(1..).map(|((manner, height), id)| {
             let store = store(scene, height);
             (PeerId(id), (manner, store))
@@ -75,6 +76,7 @@ impl Net {
             now: 1_000,
             joiner,
             servers,
+            epochs: Vec::new(),
             chunks: Vec::new(),
             begun: None,
             faulty: Vec::new(),
@@ -105,6 +107,8 @@ impl Net {
                         self.begun = Some(manifest);
                         inputs.push_back(JoinInput::Held(self.chunks.len()));
                     }
+                    JoinCommand::KeepEpoch(end) => self.epochs.push(end),
+                    JoinCommand::ForgetEpochs => self.epochs.clear(),
                     JoinCommand::Append(chunk) => self.chunks.push(chunk),
                     JoinCommand::Complete(checked) => inputs.push_back(JoinInput::Completed(self.prove(&checked))),
                     JoinCommand::NobodyHasOne => self.nobody = true,
@@ -225,14 +229,20 @@ fn a_fetch_that_was_cut_off_is_gone_on_with() {
     let mut net = Net::new(&scene, None, [(Manner::Serves, 31)]);
     net.joined_at(&scene, last, 5_000);
     let (begun, chunks) = (net.begun.take().unwrap(), std::mem::take(&mut net.chunks));
-    let joiner = |begun: &Manifest| Joiner::new(scene.chain.clone(), scene.verifier.clone(), None, Some(begun.clone()));
+    let ends = std::mem::take(&mut net.epochs);
+    assert!(ends.len() > 4);
+    let joiner = |begun: &Manifest| {
+        let kept = (ends.clone(), Some(begun.clone()));
+        Joiner::new(scene.chain.clone(), scene.verifier.clone(), None, kept)
+    };
     let mut again = Net::new(&scene, None, []);
     (again.joiner, again.begun, again.chunks) = (joiner(&begun).unwrap(), Some(Arc::clone(&begun)), chunks);
     again.servers.insert(PeerId(1), (Manner::Serves, store(&scene, 31)));
     again.step(JoinInput::Connected(PeerId(1)));
     again.joined_at(&scene, last, 5_000);
     let questions = again.asked[&PeerId(1)];
-    assert!(questions <= 3, "epochs and the manifest, and no chunk that is there: {questions}");
+    assert!(questions <= 2, "the next epoch and the manifest, and no chunk that is there: {questions}");
+    assert!(again.epochs.is_empty());
     // What nobody has any more is let go.
     let old = store(&scene, 9).snapshot(None).unwrap();
     let mut other = Net::new(&scene, None, []);

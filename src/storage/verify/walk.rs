@@ -179,6 +179,7 @@ impl Walk {
         let state = self.replay.state();
         Findings {
             chain: self.replay.counts(),
+            base: Some(self.replay.base()).filter(|base| *base > Height::ZERO),
             height: state.height(),
             hash: state.hash,
             supply: state.supply,
