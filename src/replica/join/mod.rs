@@ -83,7 +83,7 @@ pub enum JoinCommand {
         what: &'static str,
     },
     /// Keep the end of the next epoch: who begins with this node needs it.
-    KeepEpoch(SealedHeader),
+    KeepEpoch(Box<SealedHeader>),
     /// The ends of epochs that were kept are another chain's.
     ForgetEpochs,
     /// Begin to fetch this snapshot, or go on with it; answered by [`JoinInput::Held`].
@@ -327,7 +327,7 @@ impl Joiner {
             if self.extend(end.clone()).is_err() {
                 return self.fault(from, "an epoch's end that is none");
             }
-            self.out.push(JoinCommand::KeepEpoch(end));
+            self.out.push(JoinCommand::KeepEpoch(Box::new(end)));
         }
         if self.epochs.epoch() > before {
             self.suppliers.insert(from);

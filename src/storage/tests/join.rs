@@ -107,7 +107,7 @@ impl Net {
                         self.begun = Some(manifest);
                         inputs.push_back(JoinInput::Held(self.chunks.len()));
                     }
-                    JoinCommand::KeepEpoch(end) => self.epochs.push(end),
+                    JoinCommand::KeepEpoch(end) => self.epochs.push(*end),
                     JoinCommand::ForgetEpochs => self.epochs.clear(),
                     JoinCommand::Append(chunk) => self.chunks.push(chunk),
                     JoinCommand::Complete(checked) => inputs.push_back(JoinInput::Completed(self.prove(&checked))),
@@ -140,7 +140,7 @@ impl Net {
             (Manner::WrongState, Message::SnapshotManifest(Some(manifest))) => {
                 manifest.masternodes[0].endpoint.push('x')
             }
-            (Manner::Lossy, Message::SnapshotChunk { .. }) if *asked % 2 == 0 => return None,
+            (Manner::Lossy, Message::SnapshotChunk { .. }) if asked.is_multiple_of(2) => return None,
             _ => {}
         }
         Some(JoinInput::Message { from: to, message: answer })
