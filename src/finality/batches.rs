@@ -67,13 +67,13 @@ impl Batches {
         }
     }
 
-    /// Lets go of the batch if nothing refers to it.
-    pub(super) fn drop_unused(&mut self, id: BatchId) {
-        let Some(slot) = self.slots.get_mut(id.0 as usize) else { return };
-        if let Some(held) = slot.take_if(|held| held.uses == 0) {
-            self.held_txids[held.position] -= held.batch.txids.len();
-            self.free.push(id);
-        }
+    /// Lets go of the batch if nothing refers to it; whether it did.
+    pub(super) fn drop_unused(&mut self, id: BatchId) -> bool {
+        let Some(slot) = self.slots.get_mut(id.0 as usize) else { return false };
+        let Some(held) = slot.take_if(|held| held.uses == 0) else { return false };
+        self.held_txids[held.position] -= held.batch.txids.len();
+        self.free.push(id);
+        true
     }
 
     /// The batch.

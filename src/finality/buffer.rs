@@ -24,8 +24,9 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// Keeps `batch` if there is room; what is dropped will be repeated by its voter.
-    pub(super) fn insert(&mut self, batch: Arc<Verified<VoteBatch>>, is_member: bool) {
+    /// Keeps `batch` if it is new and there is room, and says whether it does; what is dropped will be repeated by its
+    /// voter.
+    pub(super) fn insert(&mut self, batch: Arc<Verified<VoteBatch>>, is_member: bool) -> bool {
         let more = batch.txids.len();
         let waiting = self.by_voter.get(&batch.voter);
         let of_voter = waiting.map_or(0, |waiting| waiting.txids);
@@ -35,7 +36,7 @@ impl Buffer {
             (self.txids_of_strangers, MAX_BUFFERED_TXIDS_OF_STRANGERS)
         };
         if held + more > limit || waiting.is_some_and(|waiting| waiting.batches.contains(&batch)) {
-            return;
+            return false;
         }
         let waiting = self.by_voter.entry(batch.voter).or_default();
         waiting.batches.insert(batch);
@@ -43,6 +44,7 @@ impl Buffer {
         if !is_member {
             self.txids_of_strangers += more;
         }
+        true
     }
 
     /// Everything kept, by voter; nothing is kept afterwards.

@@ -61,6 +61,15 @@ pub enum FinalityEvent {
     },
 }
 
+/// What became of a batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Counted {
+    /// Whether it said anything that was not counted, or kept for the next epoch, before.
+    pub is_new: bool,
+    /// What counting it showed.
+    pub events: Vec<FinalityEvent>,
+}
+
 /// The count of the current epoch, the kept one of the last, and what came too early for the next.
 pub struct Finality {
     current: Tally,
@@ -81,17 +90,22 @@ impl Finality {
 
     /// Counts a batch: of this epoch at once, of the next one when it begins (within bounds), of others never.
     /// Batches of keys outside the epoch's set count nothing.
-    pub fn add(&mut self, batch: Arc<Verified<VoteBatch>>) -> Vec<FinalityEvent> {
+    pub fn count(&mut self, batch: Arc<Verified<VoteBatch>>) -> Counted {
         let mut events = Vec::new();
         let position = self.current.set().position(&batch.voter);
-        if batch.epoch == self.current.epoch() {
-            if let Some(position) = position {
-                self.current.add(&batch, position, &mut events);
-            }
+        let is_new = if batch.epoch == self.current.epoch() {
+            position.is_some_and(|position| self.current.add(&batch, position, &mut events))
         } else if Some(self.current.epoch()) == batch.epoch.previous() {
-            self.buffer.insert(batch, position.is_some());
-        }
-        events
+            self.buffer.insert(batch, position.is_some())
+        } else {
+            false
+        };
+        Counted { is_new, events }
+    }
+
+    /// [`Self::count`], where it does not matter whether it was new.
+    pub fn add(&mut self, batch: Arc<Verified<VoteBatch>>) -> Vec<FinalityEvent> {
+        self.count(batch).events
     }
 
     /// `txid` is a transaction held here, and spends `inputs`: its votes no longer fall under the bound on made-up

@@ -152,13 +152,18 @@ impl Tally {
         ids.into_iter().filter_map(|id| self.batches.get(id).cloned()).collect()
     }
 
-    /// Counts a batch of the voter at `position`.
-    pub(super) fn add(&mut self, batch: &Arc<Verified<VoteBatch>>, position: usize, events: &mut Vec<FinalityEvent>) {
-        let Some(id) = self.batches.insert(batch.clone(), position) else { return };
+    /// Counts a batch of the voter at `position`; whether it added anything.
+    pub(super) fn add(
+        &mut self,
+        batch: &Arc<Verified<VoteBatch>>,
+        position: usize,
+        events: &mut Vec<FinalityEvent>,
+    ) -> bool {
+        let Some(id) = self.batches.insert(batch.clone(), position) else { return false };
         for txid in &batch.txids {
             self.count(*txid, batch.kind, position, id, events);
         }
-        self.batches.drop_unused(id);
+        !self.batches.drop_unused(id)
     }
 
     fn count(

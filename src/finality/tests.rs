@@ -102,6 +102,24 @@ fn a_certificate_takes_votes_and_finality_takes_receipts_of_a_quorum_each_told_o
 }
 
 #[test]
+fn a_batch_is_new_as_long_as_it_says_something_new() {
+    let world = world(&[1, 1, 1]);
+    let mut finality = world.finality();
+    let mut is_new = |key, epoch, kind, names: &[Txid]| finality.count(batch(key, epoch, kind, names)).is_new;
+    let key = || world.key(0);
+    assert!(is_new(key(), EPOCH, VOTE, &[txid(1), txid(2)]));
+    assert!(!is_new(key(), EPOCH, VOTE, &[txid(1), txid(2)]), "the same again");
+    assert!(!is_new(key(), EPOCH, VOTE, &[txid(2)]), "part of it under another signature");
+    assert!(is_new(key(), EPOCH, RECEIPT, &[txid(2)]));
+    assert!(is_new(key(), EPOCH, VOTE, &[txid(2), txid(3)]));
+    assert!(is_new(world.key(1), EPOCH, VOTE, &[txid(1), txid(2)]), "another voter");
+    assert!(is_new(key(), EPOCH.next(), VOTE, &[txid(1)]), "kept for the next epoch");
+    assert!(!is_new(key(), EPOCH.next(), VOTE, &[txid(1)]));
+    assert!(!is_new(key(), EPOCH.next().next(), VOTE, &[txid(1)]), "of no epoch that counts");
+    assert!(!is_new(secret(99).public_key(), EPOCH, VOTE, &[txid(1)]), "of no member");
+}
+
+#[test]
 fn a_voter_counts_once_however_often_it_signs() {
     let world = world(&[1, 1, 1]);
     let mut finality = world.finality();
