@@ -218,8 +218,41 @@ pub const TSDC_PROPOSALS_PER_VIEW: usize = 2;
 pub const MAX_GARBLED_PROPOSALS: u32 = 4;
 /// Most encodings of transactions remembered at a height as not opening what they spend.
 pub const MAX_BAD_ENCODINGS: usize = 1_024;
-/// Most votes of one height that are passed on to others.
-pub const MAX_PASSED_ON_VOTES: usize = 16_384;
+
+// replica: passing on what masternodes signed.
+
+/// Most votes of one voter on blocks of one height that are passed on to others: those of 512 views.
+pub const MAX_RELAYED_VOTES_PER_VOTER: u32 = 1_024;
+/// Most votes, batches and proposals remembered for passing them on.
+pub const MAX_GOSSIP_ITEMS: usize = 65_536;
+/// Most bytes of them together.
+pub const MAX_GOSSIP_BYTES: usize = 33_554_432;
+/// Most of one signer, of payments and of blocks each.
+pub const MAX_GOSSIP_ITEMS_PER_SIGNER: usize = 256;
+/// What is longer is offered, and sent to who asks for it; in bytes.
+pub const MAX_PUSHED_BYTES: usize = 4_096;
+/// How many copies of something short a peer is sent unasked, on average, by all that can pass it on.
+pub const PUSHED_COPIES: usize = 2;
+/// How many offers of something a peer gets on average: about one in 3,000 things passes it by until it is offered again.
+pub const OFFERED_COPIES: usize = 8;
+/// How long offers gather before they go to a peer together, in milliseconds.
+pub const OFFER_DELAY_MS: u64 = 50;
+/// First pause before what comes again is offered again, in milliseconds; it doubles each time.
+pub const OFFER_AGAIN_FIRST_MS: u64 = 500;
+/// Longest pause before that, in milliseconds.
+pub const OFFER_AGAIN_MAX_MS: u64 = 16_000;
+/// Most signatures in one offer, and in one question for what was offered.
+pub const MAX_OFFERS_PER_MESSAGE: usize = 1_024;
+/// Most bytes of the answer to such a question, unless it is one proposal.
+pub const MAX_IWANT_BYTES: usize = MAX_MESSAGE_BYTES;
+/// Most votes, batches and proposals that were offered and are waited for.
+pub const MAX_WANTED_ITEMS: usize = 65_536;
+/// Most of them that one peer was the first to offer.
+pub const MAX_WANTED_PER_PEER: usize = 2_048;
+/// Most peers remembered that offered one thing.
+pub const MAX_OFFER_SOURCES: usize = 4;
+/// Most masternodes that a node says it is linked to.
+pub const MAX_TOLD_LINKS: usize = 512;
 
 // --- node ---
 

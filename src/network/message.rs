@@ -129,7 +129,10 @@ pub fn priority(message: &Message) -> Priority {
         | Message::Proposal(_)
         | Message::BftVote(_)
         | Message::Commit(_)
-        | Message::Evidence(_) => Priority::Urgent,
+        | Message::Evidence(_)
+        | Message::Links(_)
+        | Message::IHave(_)
+        | Message::IWant(_) => Priority::Urgent,
         Message::TxAnnounce(_)
         | Message::GetTxs(_)
         | Message::Txs(_)

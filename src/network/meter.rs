@@ -98,7 +98,8 @@ impl Meter {
     }
 }
 
-/// Signatures that a replica's message asks to be checked, whether or not they turn out to be known.
+/// Signatures that a replica's message asks to be checked, whether or not they turn out to be known. Of offers each counts
+/// for one, as does each link told: they are looked up where nothing else can go on meanwhile.
 pub(super) fn signature_checks(message: &Message) -> u64 {
     let checks = match message {
         Message::Txs(txs) => txs.iter().map(witnesses).sum(),
@@ -122,6 +123,8 @@ pub(super) fn signature_checks(message: &Message) -> u64 {
         Message::Headers(headers) | Message::Epochs(headers) => {
             headers.iter().map(|sealed| commit_signatures(&sealed.commit)).sum()
         }
+        Message::IHave(offered) | Message::IWant(offered) => offered.len(),
+        Message::Links(keys) => keys.len(),
         Message::Status { .. }
         | Message::TxAnnounce(_)
         | Message::GetTxs(_)
@@ -159,6 +162,7 @@ mod tests {
     use super::*;
     use crate::ledger::testing::World;
     use crate::types::hash::Txid;
+    use crate::types::keys::Signature;
 
     fn seconds(n: u64) -> Duration {
         Duration::from_secs(n)
@@ -232,6 +236,7 @@ mod tests {
         ];
         assert_eq!(signature_checks(&Message::Txs(txs)), 3);
         assert_eq!(signature_checks(&Message::TxAnnounce(vec![Txid::ZERO; 9])), 0);
+        assert_eq!(signature_checks(&Message::IHave(vec![Signature([0; 64]); 9])), 9);
         let signature = crate::network::testing::key(1).sign(&Default::default());
         let signatures = vec![Some(signature), None, Some(signature)];
         let commit =

@@ -92,7 +92,9 @@ impl VerifyStage {
             | Message::Epochs(_)
             | Message::SnapshotManifest(_)
             | Message::SnapshotChunk { .. } => (&self.payments, None),
-            Message::Commit(_) | Message::Status { .. } => (&self.blocks, Some(Lane::Express)),
+            Message::Commit(_) | Message::Status { .. } | Message::Links(_) | Message::IHave(_) | Message::IWant(_) => {
+                (&self.blocks, Some(Lane::Express))
+            }
             Message::GetTxs(_)
             | Message::SampleResponse { .. }
             | Message::GetVotes { .. }

@@ -76,6 +76,7 @@ impl Replica {
         let needed = [self.tsdc.locked(), self.tsdc.valid()];
         self.proposals.forget_before(view, |h| needed.iter().flatten().any(|(_, needed)| needed == h));
         self.proposals.add(now, from, proposal.clone());
+        self.pass_on_proposal(now, from, &proposal);
         self.tsdc.proposal(now, proposal);
         // The engine may know the proposal's view only now: whatever was found out about the block is told again.
         self.tell_verdict(now, hash);
@@ -163,7 +164,10 @@ impl Replica {
                 return;
             }
             Err(_) if self.is_from_leader(from, &proposal) => Standing::Invalid,
-            Err(_) => return self.proposals.drop_garbled(hash),
+            Err(_) => {
+                self.gossip.forget(&proposal.signature);
+                return self.proposals.drop_garbled(hash);
+            }
         };
         if let Some(candidate) = self.proposals.get_mut(&hash) {
             candidate.standing = standing;

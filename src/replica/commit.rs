@@ -107,7 +107,8 @@ impl Replica {
         self.tip_commit = Some(Arc::new(commit));
         self.proposals.clear();
         self.journaled.block(&block.changes.txids, block.changes.closed_epoch.is_some());
-        self.repeat.clear_height();
+        self.gossip.clear_height();
+        self.relay.clear_height();
         self.offer = None;
         self.sync.caught_up_to(block.changes.height);
         let registry = &self.ledger.tip().registry;
@@ -129,6 +130,7 @@ impl Replica {
     fn begin_epoch(&mut self, now: TimeMs) {
         let set = self.set();
         self.own.clear();
+        self.gossip.begin_epoch(self.ledger.tip().child_epoch(&self.chain));
         self.stalled.clear();
         self.awaited.clear();
         self.snowball.start_epoch(set.clone());
@@ -153,7 +155,7 @@ impl Replica {
     /// in gains by it, and its signer is paid (`protocol.md` 8).
     pub(super) fn bft_vote(&mut self, now: TimeMs, from: PeerId, vote: Arc<Verified<BftVote>>) {
         if vote.height == self.height() {
-            self.pass_on(from, &vote);
+            self.pass_on_bft_vote(now, from, &vote);
             self.tsdc.vote(now, vote);
             return;
         }
@@ -168,6 +170,8 @@ impl Replica {
         }
         if let Ok(commit) = self.verifier.commit(commit, &tip.signers) {
             self.tip_commit = Some(Arc::new(commit));
+            // The next leader may be linked to this node, and not to its voter.
+            self.pass_on_late_precommit(now, from, vote);
         }
     }
 }

@@ -16,11 +16,15 @@ use crate::ledger::VerifiedTx;
 use crate::ledger::rules::TxError;
 use crate::ledger::snapshot::Manifest;
 use crate::ledger::verify::{Verifier, VerifyError};
-use crate::limits::{MAX_BLOCKS_PER_MESSAGE, MAX_MESSAGE_BYTES, MAX_QUERY_TXIDS, MAX_REQUEST_TXIDS};
+use crate::limits::{
+    MAX_BLOCKS_PER_MESSAGE, MAX_MESSAGE_BYTES, MAX_OFFERS_PER_MESSAGE, MAX_QUERY_TXIDS, MAX_REQUEST_TXIDS,
+    MAX_TOLD_LINKS,
+};
 use crate::snowball::Answer;
 use crate::types::block::{BftVote, Commit, Proposal, commit_root, tx_root};
 use crate::types::evidence::Evidence;
 use crate::types::hash::{BlockHash, Hash, Txid};
+use crate::types::keys::{PublicKey, Signature};
 use crate::types::merkle;
 use crate::types::number::{Epoch, Height};
 use crate::types::transaction::{HashedTx, Transaction};
@@ -124,6 +128,12 @@ pub enum Message {
         /// The chunk, if the sender has it.
         bytes: Option<Vec<u8>>,
     },
+    /// "These masternodes are at the other ends of my links": what they sign need not be passed on to the sender.
+    Links(Vec<PublicKey>),
+    /// "I have the votes and proposals with these signatures."
+    IHave(Vec<Signature>),
+    /// "Send me those with these signatures."
+    IWant(Vec<Signature>),
 }
 
 crate::wire!(Message, MAX_MESSAGE_BYTES, 4 * MAX_MESSAGE_BYTES);
@@ -217,6 +227,12 @@ pub enum VerifiedMessage {
     Headers(Vec<ReceivedHeader>),
     /// A question about the past whose answer needs the store.
     AboutHistory(HistoryRequest),
+    /// See [`Message::Links`].
+    Links(Vec<PublicKey>),
+    /// See [`Message::IHave`].
+    IHave(Vec<Signature>),
+    /// See [`Message::IWant`].
+    IWant(Vec<Signature>),
 }
 
 /// Why a message is refused: a provable fault of who sent it.
@@ -326,6 +342,19 @@ pub fn verify(verifier: &Verifier, message: Message) -> Result<VerifiedMessage, 
             return Err(MessageFault::Unasked("a part of a snapshot"));
         }
         Message::Headers(headers) => VerifiedMessage::Headers(sealed::verify_headers(verifier, headers)?),
+        Message::Links(keys) if keys.is_empty() => VerifiedMessage::Links(keys),
+        Message::Links(keys) => {
+            bounded("links to masternodes", &keys, MAX_TOLD_LINKS)?;
+            VerifiedMessage::Links(keys)
+        }
+        Message::IHave(signatures) => {
+            bounded("signatures announced", &signatures, MAX_OFFERS_PER_MESSAGE)?;
+            VerifiedMessage::IHave(signatures)
+        }
+        Message::IWant(signatures) => {
+            bounded("signatures asked for", &signatures, MAX_OFFERS_PER_MESSAGE)?;
+            VerifiedMessage::IWant(signatures)
+        }
     })
 }
 

@@ -16,6 +16,7 @@ pub mod command;
 mod commit;
 mod evidence;
 mod fetch;
+mod gossip;
 pub mod history;
 pub mod join;
 mod journaled;
@@ -26,11 +27,13 @@ mod payments;
 mod peers;
 mod proposals;
 mod recovery;
+mod relay;
 mod repeat;
 mod serve;
 mod stalled;
 mod store;
 mod sync;
+mod wants;
 
 pub use command::{Alarm, Command, CommittedBlock, Event, Input, JournalRecord, OwnMessage, PeerId, WriteSeq};
 pub use history::HistoryRequest;
@@ -99,6 +102,10 @@ pub struct MemoryUse {
     pub waiting_events: usize,
     /// Blocks not yet in the store.
     pub unapplied_blocks: usize,
+    /// Votes and proposals remembered for passing them on.
+    pub gossip: usize,
+    /// Votes and proposals that peers offered and that are waited for.
+    pub gossip_wanted: usize,
     /// Links.
     pub peers: usize,
 }
@@ -126,6 +133,9 @@ pub struct Replica {
     out: outbox::Outbox,
     peers: peers::Peers,
     fetch: fetch::Fetch,
+    gossip: gossip::Gossip,
+    wants: wants::Wants,
+    relay: relay::Relay,
     own: own_votes::OwnVotes,
     /// Payments certified or final by their batches whose transaction is not here yet.
     awaited: BTreeSet<Txid>,
@@ -169,6 +179,7 @@ impl Replica {
                 if let Some(key) = self.peers.disconnect(peer) {
                     self.snowball.set_live(key, false);
                 }
+                self.gossip.forget_peer(peer);
             }
             Input::Message { from, message } => self.message(now, from, message),
             Input::Submit(tx) => self.transaction(now, Source::User, tx),
@@ -220,6 +231,9 @@ impl Replica {
             }
             VerifiedMessage::AboutHistory(request) => self.serve_history(from, request),
             VerifiedMessage::Headers(_) => {}
+            VerifiedMessage::Links(keys) => self.heard_links(now, from, keys),
+            VerifiedMessage::IHave(ids) => self.offered(now, from, &ids),
+            VerifiedMessage::IWant(ids) => self.serve_offers(from, &ids),
         }
     }
 
@@ -244,6 +258,7 @@ impl Replica {
             self.snowball.set_live(key, true);
         }
         self.out.send(peer, self.own_status());
+        self.tell_links_to(peer);
         self.greet(peer);
     }
 
@@ -270,11 +285,13 @@ impl Replica {
             self.out.send(peer, Message::GetTxs(txids));
         }
         self.repeat_what_is_due(now);
+        self.gossip(now);
         self.continue_sync(now);
         if now >= self.next_heartbeat {
             self.next_heartbeat = now.plus(HEARTBEAT_MS);
             let status = self.own_status();
             self.out.broadcast(status);
+            self.tell_changed_links();
         }
     }
 
@@ -285,6 +302,8 @@ impl Replica {
             self.snowball.next_wake(),
             self.tsdc.next_wake(),
             self.fetch.next_wake(),
+            self.gossip.next_wake(),
+            self.wants.next_wake(),
             self.own.next_wake(),
             self.proposals.next_look(),
             self.stalled.next_wake(),
@@ -402,6 +421,8 @@ impl Replica {
             evidence_bodies,
             waiting_events: self.out.waiting(),
             unapplied_blocks: self.unapplied.len(),
+            gossip: self.gossip.len(),
+            gossip_wanted: self.wants.len(),
             peers: self.peers.len(),
         }
     }

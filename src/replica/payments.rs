@@ -3,7 +3,7 @@
 use super::command::{Event, JournalRecord, OwnMessage, PeerId};
 use super::message::Message;
 use super::{Alarm, Replica};
-use crate::finality::FinalityEvent;
+use crate::finality::{Counted, FinalityEvent};
 use crate::ledger::pool::Stage;
 use crate::ledger::rejection::Rejection;
 use crate::ledger::{Submission, VerifiedTx};
@@ -91,6 +91,10 @@ impl Replica {
             }
         }
         self.learn(now, tx);
+        if self.member().is_none() {
+            // Who does not sample would not notice that votes passed it by.
+            self.stalled.watch(now, txid);
+        }
     }
 
     fn learn(&mut self, now: TimeMs, tx: &VerifiedTx) {
@@ -98,15 +102,23 @@ impl Replica {
         self.finality_events(now, None, events);
     }
 
-    /// A user's transaction goes to every peer whole; another's is announced to a few, and sampling tells the rest.
+    /// A user's transaction goes to every peer whole. Another's is announced to a few, and sampling tells the rest; those
+    /// that have few masternodes to hear of it from are told in any case.
     fn relay(&mut self, source: Source, tx: &VerifiedTx) {
         if source == Source::User {
             return self.out.publish(tx);
         }
-        let others = self.peers.ids().filter(|peer| Some(*peer) != source.peer());
-        for peer in others.sample(&mut self.rng, RELAY_FANOUT) {
-            self.out.announce(peer, tx.txid());
-        }
+        let source = source.peer();
+        let key = source.and_then(|peer| self.peers.key_of(peer));
+        let peers = &self.peers;
+        let needs_it = |peer: &PeerId| {
+            let has_it = key.is_some_and(|key| peers.is_linked(*peer, &key));
+            peers.told_links(*peer).is_some_and(|links| links < RELAY_FANOUT) && !has_it
+        };
+        let others = || peers.ids().filter(|peer| Some(*peer) != source);
+        let told = others().sample(&mut self.rng, RELAY_FANOUT);
+        let needy: Vec<PeerId> = others().filter(|peer| needs_it(peer) && !told.contains(peer)).collect();
+        told.into_iter().chain(needy).for_each(|peer| self.out.announce(peer, tx.txid()));
     }
 
     pub(super) fn announced(&mut self, now: TimeMs, from: PeerId, txids: &[Txid]) {
@@ -237,7 +249,8 @@ impl Replica {
 
     /// A batch from a peer, or this masternode's own.
     pub(super) fn votes(&mut self, now: TimeMs, from: Option<PeerId>, batch: Arc<Verified<VoteBatch>>) {
-        let events = self.finality.add(batch);
+        let Counted { is_new, events } = self.finality.count(batch.clone());
+        self.pass_on_votes(now, from, batch, is_new);
         self.finality_events(now, from, events);
     }
 

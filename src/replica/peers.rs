@@ -4,7 +4,8 @@ use super::command::PeerId;
 use crate::limits::LIVE_AFTER_MS;
 use crate::types::keys::PublicKey;
 use crate::types::number::{Height, TimeMs};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 #[derive(Debug)]
 struct Peer {
@@ -14,6 +15,8 @@ struct Peer {
     claimed_height: Height,
     /// From which height on it has blocks.
     lowest: Height,
+    /// The masternodes it says it is linked to, once it did.
+    told_links: Option<BTreeSet<PublicKey>>,
 }
 
 /// All links, by peer and by the consensus key behind them.
@@ -21,12 +24,15 @@ struct Peer {
 pub(super) struct Peers {
     peers: BTreeMap<PeerId, Peer>,
     by_key: BTreeMap<PublicKey, PeerId>,
+    /// For each masternode that signed something lately, the peers that it is not linked to. Made anew when links change.
+    far: BTreeMap<PublicKey, Arc<[PeerId]>>,
 }
 
 impl Peers {
     pub(super) fn connect(&mut self, now: TimeMs, peer: PeerId, key: Option<PublicKey>) {
-        let entry =
-            Peer { key, last_heard: now, live: key.is_some(), claimed_height: Height::ZERO, lowest: Height::ZERO };
+        self.far.clear();
+        let (live, claimed_height, lowest) = (key.is_some(), Height::ZERO, Height::ZERO);
+        let entry = Peer { key, last_heard: now, live, claimed_height, lowest, told_links: None };
         self.peers.insert(peer, entry);
         if let Some(key) = key {
             self.by_key.insert(key, peer);
@@ -35,6 +41,7 @@ impl Peers {
 
     /// The key that is no longer reachable, if this was its link.
     pub(super) fn disconnect(&mut self, peer: PeerId) -> Option<PublicKey> {
+        self.far.clear();
         let key = self.peers.remove(&peer)?.key?;
         if self.by_key.get(&key) != Some(&peer) {
             return None;
@@ -77,6 +84,34 @@ impl Peers {
 
     pub(super) fn of_key(&self, key: &PublicKey) -> Option<PeerId> {
         self.by_key.get(key).copied()
+    }
+
+    /// A peer says which masternodes it is linked to; whether for the first time.
+    pub(super) fn tell_links(&mut self, peer: PeerId, keys: Vec<PublicKey>) -> bool {
+        let Some(entry) = self.peers.get_mut(&peer) else { return false };
+        self.far.clear();
+        entry.told_links.replace(keys.into_iter().collect()).is_none()
+    }
+
+    /// How many masternodes a peer says it is linked to, if it told.
+    pub(super) fn told_links(&self, peer: PeerId) -> Option<usize> {
+        self.peers.get(&peer)?.told_links.as_ref().map(BTreeSet::len)
+    }
+
+    /// Whether a peer is this masternode, or says it is linked to it.
+    pub(super) fn is_linked(&self, peer: PeerId, key: &PublicKey) -> bool {
+        let Some(entry) = self.peers.get(&peer) else { return false };
+        entry.key.as_ref() == Some(key) || entry.told_links.as_ref().is_some_and(|told| told.contains(key))
+    }
+
+    /// The peers that do not hear this masternode themselves, as far as is known.
+    pub(super) fn far_from(&mut self, key: &PublicKey) -> Arc<[PeerId]> {
+        if let Some(far) = self.far.get(key) {
+            return far.clone();
+        }
+        let far: Arc<[PeerId]> = self.ids().filter(|peer| !self.is_linked(*peer, key)).collect();
+        self.far.insert(*key, far.clone());
+        far
     }
 
     /// What a peer says it can be asked for.

@@ -3,28 +3,18 @@
 use super::Replica;
 use super::command::{Command, PeerId};
 use super::message::Message;
-use crate::limits::{MAX_PASSED_ON_VOTES, RELAY_FANOUT, REPEAT_HEIGHT_MS};
-use crate::types::block::BftVote;
-use crate::types::keys::Signature;
+use crate::limits::REPEAT_HEIGHT_MS;
 use crate::types::number::TimeMs;
-use rand::seq::IteratorRandom as _;
-use std::collections::BTreeSet;
 
 /// When the current height's messages are said again.
 #[derive(Debug, Default)]
 pub(super) struct Repeat {
     next: TimeMs,
-    /// Signatures of others' votes at this height that were passed on.
-    passed_on: BTreeSet<Signature>,
 }
 
 impl Repeat {
     pub(super) fn next_wake(&self) -> TimeMs {
         self.next
-    }
-
-    pub(super) fn clear_height(&mut self) {
-        self.passed_on.clear();
     }
 }
 
@@ -36,21 +26,6 @@ impl Replica {
         let proposals = self.tsdc.proposals().into_iter().filter(|p| Some(p.leader) == self.me);
         let proposals = proposals.map(|p| Message::Proposal(Box::new((**p).clone())));
         proposals.chain(own).collect()
-    }
-
-    /// Passes a member's vote on to a few peers, once: who is not linked to its voter hears of it, and who votes one thing
-    /// here and another there is found out.
-    pub(super) fn pass_on(&mut self, from: PeerId, vote: &BftVote) {
-        let is_member = self.ledger.tip().validators.get(&vote.voter).is_some();
-        let has_room = self.repeat.passed_on.len() < MAX_PASSED_ON_VOTES;
-        if !is_member || !has_room || !self.repeat.passed_on.insert(vote.signature) {
-            return;
-        }
-        let voter = self.peers.of_key(&vote.voter);
-        let others = self.peers.ids().filter(|peer| *peer != from && Some(*peer) != voter);
-        for peer in others.sample(&mut self.rng, RELAY_FANOUT) {
-            self.out.send(peer, Message::BftVote(vote.clone()));
-        }
     }
 
     /// Tells a new peer what it may have missed.

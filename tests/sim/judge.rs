@@ -38,6 +38,9 @@ pub fn hear(oracle: &mut Oracle, now: u64, message: &Message) {
         | Message::SampleQuery { .. }
         | Message::SampleResponse { .. }
         | Message::GetVotes { .. }
+        | Message::Links(_)
+        | Message::IHave(_)
+        | Message::IWant(_)
         | Message::GetBlocks { .. }
         | Message::GetHeaders { .. }
         | Message::GetEpochs { .. }
@@ -152,6 +155,8 @@ pub fn measure(oracle: &mut Oracle, now: u64, node: usize, replica: &Replica, no
         evidence_bodies,
         waiting_events,
         unapplied_blocks,
+        gossip,
+        gossip_wanted,
         peers,
     } = replica.memory();
     let most = PoolLimits::default().max_transactions;
@@ -173,6 +178,8 @@ pub fn measure(oracle: &mut Oracle, now: u64, node: usize, replica: &Replica, no
             usage("evidence bodies", evidence_bodies, limits::MAX_EVIDENCE_BODIES),
             usage("waiting events", waiting_events, 8 * most),
             usage("unapplied blocks", unapplied_blocks, 10_000),
+            usage("signed things to pass on", gossip, limits::MAX_GOSSIP_ITEMS),
+            usage("signed things wanted", gossip_wanted, limits::MAX_WANTED_ITEMS),
             usage("peers", peers, nodes),
         ],
     );
