@@ -178,7 +178,8 @@ pub fn execute(
     let mut moves = moves::apply(chain, utxos, place.height, &slashed, body.txs, &authorities)?;
 
     let (reward, accrued_fees) = reward_and_accrued(chain, parent, &place, moves.fees)?;
-    let coinbase = place.opens_slot.then(|| coinbase(chain, parent, &place, body, reward)).transpose()?;
+    let last_commit = body.last_commit.map(|commit| &**commit);
+    let coinbase = place.opens_slot.then(|| coinbase(chain, parent, &body.proposer, last_commit, reward));
     let minted = add_coinbase(&mut moves, coinbase.as_ref(), place.height)?;
     let validators = next_set(chain, parent, &place, &mut registry)?;
     let supply = parent.supply.checked_add(minted).and_then(|sum| sum.checked_sub(moves.fees));
@@ -310,20 +311,19 @@ fn reward_and_accrued(
     Ok((reward, Amount::ZERO))
 }
 
-fn coinbase(
+/// The coinbase of a block on `parent` that opens a slot and mints `reward`.
+pub fn coinbase(
     spec: &ChainSpec,
     parent: &ChainState,
-    place: &Place,
-    body: &BlockBody,
+    proposer: &PublicKey,
+    last_commit: Option<&Commit>,
     reward: Amount,
-) -> Result<HashedTx, BlockError> {
+) -> HashedTx {
     let (signers, validators) = (&parent.signers, &parent.validators);
-    let proposer = &body.proposer;
-    let commit = body.last_commit.map(|commit| &**commit);
-    let outputs = coinbase_outputs(reward, spec.reward.proposer_bps, signers, commit, validators, proposer);
-    let payload = Payload::Coinbase { height: place.height };
+    let outputs = coinbase_outputs(reward, spec.reward.proposer_bps, signers, last_commit, validators, proposer);
+    let payload = Payload::Coinbase { height: parent.child_height() };
     let body = TxBody { version: 1, inputs: Vec::new(), outputs, payload, memo: Vec::new() };
-    Ok(HashedTx::new(Transaction { body, witnesses: Vec::new() }))
+    HashedTx::new(Transaction { body, witnesses: Vec::new() })
 }
 
 /// Adds the coinbase's outputs to what the block creates. Nothing in the block can spend them: the txid depends on

@@ -59,7 +59,8 @@ impl Replica {
             return;
         }
         let hash = proposal.header.hash();
-        if !self.has_good_delay_proof(&proposal) {
+        let is_known = self.gossip.holds(&proposal.signature);
+        if !self.has_good_delay_proof(&proposal) || !(is_known || self.is_whole(&proposal)) {
             return;
         }
         if self.proposals.is_garbled_often(&hash) && !self.is_from_leader(from, &proposal) {
@@ -121,20 +122,6 @@ impl Replica {
             self.tell_verdict(now, hash);
             self.commit_if_awaited(now, hash);
         }
-    }
-
-    /// The delay function's proof is outside the header, so it says nothing about the leader.
-    fn has_good_delay_proof(&self, proposal: &Proposal) -> bool {
-        let opens = proposal.header.slot > self.ledger.tip().header.slot;
-        match &proposal.vdf {
-            Some(vdf) => opens && self.verifier.vdf(&self.beacon.seed, self.chain.vdf_iterations, vdf),
-            None => !opens,
-        }
-    }
-
-    /// Whether a proposal came over its leader's own link, so that all of it is the leader's word.
-    fn is_from_leader(&self, from: Option<PeerId>, proposal: &Proposal) -> bool {
-        from.is_none_or(|peer| self.peers.key_of(peer) == Some(proposal.leader))
     }
 
     /// Executes a candidate whose transactions are all here, and asks for those that are not.

@@ -34,6 +34,7 @@ mod stalled;
 mod store;
 mod sync;
 mod wants;
+mod whole;
 
 pub use command::{Alarm, Command, CommittedBlock, Event, Input, JournalRecord, OwnMessage, PeerId, WriteSeq};
 pub use history::HistoryRequest;

@@ -1,6 +1,7 @@
 //! Who gets what from an observer between masternodes.
 
 use crate::chain::spec::{Chain, ChainSpec};
+use crate::ledger::execute::coinbase;
 use crate::ledger::state::ChainState;
 use crate::ledger::testing;
 use crate::ledger::verify::Verifier;
@@ -8,7 +9,7 @@ use crate::limits::OFFER_DELAY_MS;
 use crate::replica::{Command, Input, Message, PeerId, Recovery, Replica, ReplicaConfig, message};
 use crate::signer::{LogContents, SignRequest, Signer};
 use crate::storage::memory::MemoryStore;
-use crate::types::block::Proposal;
+use crate::types::block::{Proposal, tx_root};
 use crate::types::hash::Txid;
 use crate::types::keys::{PublicKey, SecretKey, Signature};
 use crate::types::number::{Epoch, TimeMs, View};
@@ -233,6 +234,26 @@ fn a_node_tells_the_masternodes_that_it_is_linked_to() {
     assert_eq!(told(&mut replica, START.plus(2_000)), [], "who is not registered does not count");
     replica.step(START.plus(2_000), Input::Disconnected { peer: VOTER });
     assert_eq!(told(&mut replica, START.plus(3_000)), [Message::Links(Vec::new())]);
+}
+
+#[test]
+fn a_proposal_counts_only_with_the_transactions_that_its_leader_named() {
+    let scene = Scene::new();
+    let mut proposal = scene.proposal();
+    let (state, _) = ChainState::genesis(&scene.chain).unwrap();
+    let coinbase = coinbase(&scene.chain, &state, &scene.key.public_key(), None, proposal.header.reward).txid();
+    let (named, other) = (Txid([7; 32]), Txid([8; 32]));
+    proposal.txids = vec![named];
+    (proposal.header.tx_count, proposal.header.tx_root) = (2, tx_root(&[coinbase, named]));
+    proposal.signature = scene.key.sign(&proposal.digest(&scene.chain.id()));
+    let hear = |proposal: Proposal| {
+        let mut replica = scene.observer();
+        let message = Message::Proposal(Box::new(proposal));
+        let passed_on = scene.hear(&mut replica, START, NEAR, message.clone());
+        (replica.memory().proposals, passed_on == [(FAR, message)])
+    };
+    assert_eq!(hear(Proposal { txids: vec![other], ..proposal.clone() }), (0, false));
+    assert_eq!(hear(proposal), (1, true));
 }
 
 #[test]
