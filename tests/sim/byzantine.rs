@@ -53,6 +53,8 @@ pub struct Tactics {
     pub old_epochs: u64,
     /// Votes for transactions that nobody made.
     pub invent: u64,
+    /// Passes on proposals with another list of transactions than their leader's.
+    pub garble: u64,
 }
 
 impl Tactics {
@@ -73,6 +75,7 @@ impl Tactics {
         replay: 0,
         old_epochs: 0,
         invent: 0,
+        garble: 0,
     };
 
     /// A random mixture: each tactic with some probability, at some strength.
@@ -94,6 +97,7 @@ impl Tactics {
             replay: some(500),
             old_epochs: some(700),
             invent: some(300),
+            garble: 0,
         }
     }
 }
@@ -220,6 +224,13 @@ impl Byzantine {
             Message::SampleResponse { query, answers } if rng.chance(t.lie) => {
                 let answers = answers.iter().map(|answer| lie(rng, conspiracy, answer)).collect();
                 sent = vec![Said::whole(Arc::new(Message::SampleResponse { query: *query, answers }))];
+                conspiracy.acts += 1;
+            }
+            Message::Proposal(proposal) if !proposal.txids.is_empty() && rng.chance(t.garble) => {
+                let mut garbled = (**proposal).clone();
+                garbled.txids[0] = Txid(rng.bytes());
+                garbled.txids.sort();
+                sent = vec![Said::whole(Arc::new(Message::Proposal(Box::new(garbled))))];
                 conspiracy.acts += 1;
             }
             _ => {}

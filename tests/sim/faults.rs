@@ -5,7 +5,7 @@ use crate::disk::Tear;
 use crate::load::Mix;
 use crate::network::Quality;
 use crate::rng::Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use timed::chain::spec::{ChainSpec, SnowballSpec, Tier, TsdcSpec};
 use timed::types::number::{Amount, UNITS_PER_TIME, Weight};
 
@@ -76,6 +76,10 @@ pub struct Plan {
     pub fault_ms: u64,
     /// Whether Byzantine masternodes keep at it afterwards.
     pub byzantine_stay: bool,
+    /// Who can be linked to whom, the lower node first; all to all if `None`.
+    pub links: Option<BTreeSet<(usize, usize)>>,
+    /// Observers, by their place among the observers, that do not pass on what they should.
+    pub bad_relays: BTreeMap<usize, Tactics>,
 }
 
 const WEIGHTS: [u64; 7] = [1, 2, 3, 5, 10, 100, 1_000];
@@ -139,6 +143,8 @@ impl Plan {
             faults: Vec::new(),
             fault_ms: 10_000,
             byzantine_stay: true,
+            links: None,
+            bad_relays: BTreeMap::new(),
         }
     }
 
@@ -173,6 +179,11 @@ impl Plan {
         self.tiers.len() + self.twins.len() + self.observers + self.spares
     }
 
+    /// Index of the observer at this place among the observers.
+    pub fn observer(&self, place: usize) -> usize {
+        self.tiers.len() + self.twins.len() + place
+    }
+
     /// Weight of a masternode at genesis.
     pub fn weight(&self, masternode: usize) -> u64 {
         self.spec.tiers[self.tiers[masternode]].weight.get()
@@ -184,7 +195,8 @@ impl Plan {
     }
 }
 
-fn draw_tiers(rng: &mut Rng, masternodes: usize) -> Vec<usize> {
+/// Equal or very unequal weights.
+pub fn draw_tiers(rng: &mut Rng, masternodes: usize) -> Vec<usize> {
     match rng.below(3) {
         0 => vec![rng.index(WEIGHTS.len()); masternodes],
         1 => (0..masternodes).map(|_| rng.index(4)).collect(),
@@ -193,7 +205,7 @@ fn draw_tiers(rng: &mut Rng, masternodes: usize) -> Vec<usize> {
 }
 
 /// Byzantine masternodes as long as they stay below a third.
-fn draw_byzantine(rng: &mut Rng, plan: &mut Plan) {
+pub fn draw_byzantine(rng: &mut Rng, plan: &mut Plan) {
     if rng.chance(300) {
         return;
     }
@@ -255,7 +267,8 @@ fn draw_partition(rng: &mut Rng, nodes: usize) -> Vec<(usize, usize)> {
     pairs
 }
 
-fn draw_faults(rng: &mut Rng, plan: &mut Plan, nodes: usize) {
+/// What goes wrong, and when.
+pub fn draw_faults(rng: &mut Rng, plan: &mut Plan, nodes: usize) {
     let intensity = rng.below(12);
     let mut faults = Vec::new();
     if rng.chance(700) {

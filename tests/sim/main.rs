@@ -22,5 +22,7 @@ mod report;
 mod rng;
 mod scenarios;
 mod seeds;
+mod sparse;
 mod trace;
+mod traffic;
 mod world;

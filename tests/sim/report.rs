@@ -91,10 +91,21 @@ impl fmt::Display for Counts {
     }
 }
 
+/// How a seed is replayed.
+#[derive(Clone, Copy, Debug)]
+pub struct Replay {
+    /// The variable that names it.
+    pub variable: &'static str,
+    /// The test.
+    pub test: &'static str,
+}
+
 /// How one world ended.
 pub struct Outcome {
     /// Its seed.
     pub seed: u64,
+    /// Which worlds it is a seed of: the variable that names it, and the test that replays it.
+    pub replay: Replay,
     /// What it counted.
     pub counts: Counts,
     /// What went wrong, in order.
@@ -113,7 +124,8 @@ impl Outcome {
         if self.failures.len() > 8 {
             text.push_str(&format!("  and {} more\n", self.failures.len() - 8));
         }
-        let command = format!("SIM_SEED={} cargo test --release --test sim one_seed -- --nocapture", self.seed);
+        let Replay { variable, test } = self.replay;
+        let command = format!("{variable}={} cargo test --release --test sim {test} -- --nocapture", self.seed);
         text + "replay with a trace: " + &command
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::faults::Plan;
 use crate::load::{Kind, Submitted};
-use crate::report::{Counts, Outcome};
+use crate::report::{Counts, Outcome, Replay};
 use crate::world::World;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,9 +16,21 @@ const PATIENCE_MS: u64 = 240_000;
 /// How often users hand in again what is not final.
 const AGAIN_MS: u64 = 2_000;
 
+/// Worlds of which each seed is one.
+#[derive(Clone, Copy)]
+pub struct Worlds {
+    /// Draws one.
+    pub draw: fn(u64) -> Plan,
+    /// How one is replayed.
+    pub replay: Replay,
+}
+
+/// Worlds in which every node is linked to every other.
+const MESHES: Worlds = Worlds { draw: Plan::draw, replay: Replay { variable: "SIM_SEED", test: "one_seed" } };
+
 /// Runs the world of one seed.
-pub fn run(seed: u64, is_printed: bool) -> Outcome {
-    let plan = Plan::draw(seed);
+pub fn run(worlds: Worlds, seed: u64, is_printed: bool) -> Outcome {
+    let plan = (worlds.draw)(seed);
     if is_printed {
         println!("{plan:#?}");
     }
@@ -27,7 +39,7 @@ pub fn run(seed: u64, is_printed: bool) -> Outcome {
     // The longest fault outlasts the phase: everything down for an hour.
     world.run_until(fault_ms, |_| false);
     recover(&mut world);
-    finish(world)
+    Outcome { replay: worlds.replay, ..finish(world) }
 }
 
 /// What is left of a world.
@@ -36,7 +48,7 @@ pub fn finish(mut world: World) -> Outcome {
     let counts = world.finish();
     let mut failures = std::mem::take(&mut world.failures);
     failures.extend(world.oracle.violations().iter().map(|v| format!("{} at {}: {}", v.invariant, v.now_ms, v.text)));
-    Outcome { seed: world.plan.seed, counts, failures, trace: world.trace.hash() }
+    Outcome { seed: world.plan.seed, replay: MESHES.replay, counts, failures, trace: world.trace.hash() }
 }
 
 /// Stops the faults and holds the world to what it promises then: L1, L2, L3.
@@ -136,7 +148,7 @@ fn check_contested(world: &mut World) {
 ///
 /// With `SIM_STOP_AT_FIRST` no seed begins once one has failed. They begin in ascending order, so the lowest that fails
 /// is among those that are told, whatever the cores do.
-pub fn run_all(first: u64, count: u64) {
+pub fn run_all(worlds: Worlds, first: u64, count: u64) {
     let begin = Instant::now();
     let stops_at_first = from_environment("SIM_STOP_AT_FIRST").is_some();
     let is_over = AtomicBool::new(false);
@@ -151,7 +163,7 @@ pub fn run_all(first: u64, count: u64) {
                     if seed >= first + count {
                         return;
                     }
-                    let outcome = run_caught(seed);
+                    let outcome = run_caught(worlds, seed);
                     let mut total = total.lock().unwrap();
                     total.0 += outcome.counts;
                     if !outcome.failures.is_empty() {
@@ -172,35 +184,40 @@ pub fn run_all(first: u64, count: u64) {
 }
 
 /// A panic is a failure of its seed, not of the run.
-fn run_caught(seed: u64) -> Outcome {
-    std::panic::catch_unwind(|| run(seed, false)).unwrap_or_else(|panic| {
+fn run_caught(worlds: Worlds, seed: u64) -> Outcome {
+    std::panic::catch_unwind(|| run(worlds, seed, false)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         let failures = vec![format!("panic: {}", text.unwrap_or_default())];
-        Outcome { seed, counts: Counts::default(), failures, trace: 0 }
+        Outcome { seed, replay: worlds.replay, counts: Counts::default(), failures, trace: 0 }
     })
 }
 
-fn from_environment(name: &str) -> Option<u64> {
+/// A number that whoever runs the tests chose.
+pub fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 #[test]
 fn a_few_hundred_seeds() {
-    run_all(from_environment("SIM_FIRST_SEED").unwrap_or(1), from_environment("SIM_SEEDS").unwrap_or(300));
+    run_all(MESHES, from_environment("SIM_FIRST_SEED").unwrap_or(1), from_environment("SIM_SEEDS").unwrap_or(300));
 }
 
 #[test]
 #[ignore = "takes most of an hour"]
 fn ten_thousand_seeds() {
-    run_all(from_environment("SIM_FIRST_SEED").unwrap_or(1_000_000), from_environment("SIM_SEEDS").unwrap_or(10_000));
+    run_all(
+        MESHES,
+        from_environment("SIM_FIRST_SEED").unwrap_or(1_000_000),
+        from_environment("SIM_SEEDS").unwrap_or(10_000),
+    );
 }
 
 /// Does nothing unless `SIM_SEED` names a seed.
 #[test]
 fn one_seed() {
     if let Some(seed) = from_environment("SIM_SEED") {
-        let outcome = run(seed, true);
+        let outcome = run(MESHES, seed, true);
         println!("{}\ntrace {:016x}", outcome.counts, outcome.trace);
         assert!(outcome.failures.is_empty(), "{}", outcome.describe());
     }
@@ -209,8 +226,8 @@ fn one_seed() {
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in [3, 14, 15] {
-        let (one, other) = (run(seed, false), run(seed, false));
+        let (one, other) = (run(MESHES, seed, false), run(MESHES, seed, false));
         assert_eq!(one.trace, other.trace, "seed {seed}");
-        assert_ne!(one.trace, run(seed + 100, false).trace);
+        assert_ne!(one.trace, run(MESHES, seed + 100, false).trace);
     }
 }

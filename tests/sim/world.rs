@@ -15,6 +15,7 @@ use crate::oracle::Oracle;
 use crate::report::Counts;
 use crate::rng::Rng;
 use crate::trace::Trace;
+use crate::traffic::Traffic;
 use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -132,6 +133,8 @@ pub struct World {
     pub failures: Vec<String>,
     /// A scenario's hand in the network.
     pub gate: Option<Gatekeeper>,
+    /// What travels, if that is measured.
+    pub traffic: Option<Traffic>,
     /// Byzantine masternodes by node.
     pub byzantine: BTreeMap<usize, Byzantine>,
     conspiracy: Conspiracy,
@@ -225,6 +228,11 @@ impl World {
                 .entry(*masternode)
                 .or_insert_with(|| Byzantine::new(chain.clone(), keys[*masternode].clone(), Default::default()));
         }
+        for (place, tactics) in &plan.bad_relays {
+            // Its key is nobody's.
+            let key = secret(plan.seed, 3, *place);
+            byzantine.insert(plan.observer(*place), Byzantine::new(chain.clone(), key, *tactics));
+        }
         let dishonest: BTreeSet<_> =
             byzantine.keys().filter_map(|node| nodes[*node].key.as_ref()).map(SecretKey::public_key).collect();
         let honest = keys.iter().map(SecretKey::public_key).filter(|key| !dishonest.contains(key)).collect();
@@ -239,6 +247,7 @@ impl World {
             counts: Counts { seeds: 1, ..Counts::default() },
             failures: Vec::new(),
             gate: None,
+            traffic: None,
             byzantine,
             conspiracy: Conspiracy::default(),
             queue: BinaryHeap::new(),
@@ -449,7 +458,8 @@ impl World {
     }
 
     fn connect(&mut self, a: usize, b: usize) {
-        if self.nodes[a].running.is_none() || self.nodes[b].running.is_none() {
+        let is_planned = self.plan.links.as_ref().is_none_or(|links| links.contains(&(a.min(b), a.max(b))));
+        if !is_planned || self.nodes[a].running.is_none() || self.nodes[b].running.is_none() {
             return;
         }
         let Some((at_a, at_b)) = self.network.connect(a, b) else { return };
@@ -629,6 +639,9 @@ impl World {
         match event {
             Event::Finalized { txid, .. } => {
                 self.nodes[node].told.insert(*txid);
+                if let Some(traffic) = &mut self.traffic {
+                    traffic.finals.push((*txid, self.now));
+                }
                 self.load.became_final(txid);
                 if let Some(Kind::Invalid(what)) = self.load.submitted.get(txid).map(|s| s.kind) {
                     self.failures.push(format!("node {node} calls {txid} final, which has a fault: {what}"));
@@ -752,6 +765,9 @@ impl World {
             return;
         }
         self.counts.messages += 1;
+        if let Some(traffic) = &mut self.traffic {
+            traffic.count(&envelope.message);
+        }
         self.trace.note(self.now, to, 9, from as u64, || match &*envelope.message {
             Message::Status { .. } | Message::SampleQuery { .. } | Message::SampleResponse { .. } => String::new(),
             message => format!("hears from {from}: {}", brief(message)),
