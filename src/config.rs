@@ -294,6 +294,14 @@ impl Config {
         Self::read(file, Env::prefixed(ENVIRONMENT).ignore(&OTHER_VARIABLES).split("__"))
     }
 
+    /// Reads defaults, then this text of a file, and checks the whole. The environment does not count.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        Self::extract(Figment::from(Serialized::defaults(Self::default())).merge(Toml::string(text)), None)
+    }
+
     fn read(file: Option<&Path>, environment: Env) -> Result<Self, ConfigError> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(path) = file {
@@ -302,7 +310,11 @@ impl Config {
             // The text was read here, so that a file that is missing is an error and not an empty configuration.
             figment = figment.merge(Toml::string(&text));
         }
-        let config: Self = figment.merge(environment).extract().map_err(|e| explain(e, file))?;
+        Self::extract(figment.merge(environment), file)
+    }
+
+    fn extract(figment: Figment, file: Option<&Path>) -> Result<Self, ConfigError> {
+        let config: Self = figment.extract().map_err(|e| explain(e, file))?;
         config.check()?;
         Ok(config)
     }

@@ -62,5 +62,10 @@ mod unsent;
 mod websocket;
 
 pub use auth::{AuthError, COOKIE_FILE, COOKIE_USER};
+pub use cursor::Cursor;
+pub use errors::Failure;
+pub use params::{Arguments, BlockName};
+pub use proofs::{GivenProof, read_proof};
 pub use server::Server;
 pub use start_error::StartError;
+pub use submit::read_unsigned;

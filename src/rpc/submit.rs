@@ -85,11 +85,19 @@ fn acceptance(txid: Txid, size: u32, outcome: Result<Submission, TxError>) -> Ac
     Acceptance { txid: Text(txid), allowed, reason, message, size, missing: missing.into_iter().map(Text).collect() }
 }
 
-/// A transaction without witnesses, to be signed elsewhere.
 fn create_raw_transaction(context: &Context, arguments: &Arguments) -> Result<String, Failure> {
+    read_unsigned(arguments, &context.chain().address_hrp).map(|tx| encoded(&tx))
+}
+
+/// A transaction without witnesses, to be signed elsewhere, from the parameters of `create_raw_transaction`, on the chain
+/// whose addresses start with `hrp`.
+///
+/// # Errors
+/// [`Failure`]: the first parameter that is wrong.
+pub fn read_unsigned(arguments: &Arguments, hrp: &str) -> Result<Transaction, Failure> {
     let inputs = params::list("inputs", arguments.value("inputs"))?;
     let inputs: Vec<OutPoint> = inputs.iter().map(read_input).collect::<Result<_, _>>()?;
-    let outputs = read_outputs(arguments.value("outputs"), &context.chain().address_hrp)?;
+    let outputs = read_outputs(arguments.value("outputs"), hrp)?;
     for (name, count, most) in [("inputs", inputs.len(), MAX_INPUTS), ("outputs", outputs.len(), MAX_OUTPUTS)] {
         if count == 0 || count > most {
             return Err(Failure::out_of_range(name, format!("1 to {most} entries")));
@@ -103,7 +111,7 @@ fn create_raw_transaction(context: &Context, arguments: &Arguments) -> Result<St
         return Err(Failure::out_of_range("memo", format!("at most {MAX_MEMO_BYTES} bytes")));
     }
     let body = TxBody { version: 1, inputs, outputs, payload: Payload::Transfer, memo };
-    Ok(encoded(&Transaction { body, witnesses: Vec::new() }))
+    Ok(Transaction { body, witnesses: Vec::new() })
 }
 
 /// `{txid, index}`; Bitcoin says `vout` for the index.
