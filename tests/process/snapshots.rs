@@ -138,6 +138,7 @@ fn a_snapshot_of_a_million_outputs() {
     println!("{PAYMENTS} payments of {OUTPUTS} outputs in blocks after {:.1?}", started.elapsed());
     let big = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| file.len() > 70_000_000);
     wait_longer(patience, "a snapshot of it", || snapshots(&cluster, 0, ".utxos").iter().any(big).then_some(()));
+    wait_for("a line about it", || cluster.log(0).contains("made a snapshot").then_some(()));
     let made = cluster.log(0);
     made.lines().filter(|line| line.contains("made a snapshot")).for_each(|line| println!("{line}"));
 
@@ -158,11 +159,8 @@ fn a_snapshot_of_a_million_outputs() {
         parts.iter().any(|path| std::fs::metadata(path).is_ok_and(|file| file.len() > 20_000_000)).then_some(())
     });
     cluster.kill(again);
-    let started = Instant::now();
-    cluster.spawn(again);
-    // Without the word it would begin at genesis; the configuration can say it too.
-    cluster.kill(again);
     configure(&cluster, again, "[sync]\nmode = \"snapshot\"");
+    let started = Instant::now();
     cluster.spawn(again);
     wait_longer(patience, "an answer", || cluster.call(again, "get_block_count", json!([])).ok());
     println!("killed and started again: answers after {:.1?}", started.elapsed());

@@ -65,5 +65,13 @@ fn kind(message: &Message) -> &'static str {
         Message::Links(_) => "Links",
         Message::IHave(_) => "IHave",
         Message::IWant(_) => "IWant",
+        Message::GetHeaders { .. } => "GetHeaders",
+        Message::Headers(_) => "Headers",
+        Message::GetEpochs { .. } => "GetEpochs",
+        Message::Epochs(_) => "Epochs",
+        Message::GetSnapshot { .. } => "GetSnapshot",
+        Message::SnapshotManifest(_) => "SnapshotManifest",
+        Message::GetSnapshotChunk { .. } => "GetSnapshotChunk",
+        Message::SnapshotChunk { .. } => "SnapshotChunk",
     }
 }
