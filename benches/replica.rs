@@ -171,6 +171,7 @@ impl Node {
                 Command::Notify(_)
                 | Command::ComputeVdf { .. }
                 | Command::OwnHeard { .. }
+                | Command::CheckBlocks { .. }
                 | Command::Fault { .. }
                 | Command::Serve { .. }
                 | Command::SignerBlock { .. } => {}

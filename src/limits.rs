@@ -42,6 +42,8 @@ pub const MAX_WAITING_HISTORY_REQUESTS: usize = 4;
 pub const MAX_WAITING_HISTORY_REQUESTS_IN_ALL: usize = 512;
 /// A peer that leaves more bytes unread than this gets no history until it has read them.
 pub const MAX_UNREAD_HISTORY_BYTES: usize = 8_388_608;
+/// Most answers with blocks or headers of one peer that are not charged for, because they were asked for.
+pub const MAX_AWAITED_HISTORY: u32 = 16;
 /// Most bytes of a message: a frame's body.
 pub const MAX_MESSAGE_BYTES: usize = 4_194_304;
 /// A heartbeat goes to every peer this often, in milliseconds.
@@ -68,8 +70,40 @@ pub const MAX_EVIDENCE_BODIES: usize = 4_096;
 pub const MAX_PROPOSALS: usize = 32;
 /// Milliseconds between two looks at a proposal that could not be prepared yet.
 pub const REJUDGE_MS: u64 = 20;
-/// Milliseconds before blocks are asked of another peer.
+/// Milliseconds before headers, or the blocks next to the tip of a node that lacks few, are asked of another peer.
 pub const SYNC_RETRY_MS: u64 = 1_000;
+/// A node that lacks no more blocks than this asks for them without asking for their headers first.
+pub const MAX_DIRECT_BLOCKS: u32 = 16;
+/// Most headers known above the tip, about 100 bytes each.
+pub const MAX_KNOWN_HEADERS: usize = 65_536;
+/// Milliseconds before the block that all others wait for is asked of another peer.
+pub const HEAD_RETRY_MS: u64 = 2_000;
+/// Milliseconds before blocks further up are.
+pub const RANGE_RETRY_MS: u64 = 8_000;
+/// Most requests for blocks that wait for one peer's answer.
+pub const MAX_REQUESTS_A_PEER: usize = 2;
+/// Most requests given up of one peer whose answer is still taken.
+pub const MAX_GIVEN_UP_REQUESTS: usize = 4;
+/// A peer that let so many requests in a row wait too long is asked only if all others did.
+pub const MAX_STALLS: u32 = 3;
+/// Most blocks above the tip that are asked for or here.
+pub const MAX_BLOCKS_AHEAD: usize = 1_024;
+/// Most bytes of them, as far as their headers say; two longest blocks may come on top.
+pub const MAX_BYTES_AHEAD: usize = 16_777_216;
+/// About so many bytes of blocks are asked for at a time.
+pub const MAX_RANGE_BYTES: usize = 1_000_000;
+/// What is expected of a block on the wire apart from its transactions.
+pub const ASKED_BLOCK_BYTES: usize = 1_500;
+/// What is expected of a transaction on the wire.
+pub const BLOCK_BYTES_A_TRANSACTION: usize = 200;
+/// Most blocks from peers that wait for the store: no more are executed until it has caught up.
+pub const MAX_UNSTORED_BLOCKS: usize = 512;
+/// Most transactions in them.
+pub const MAX_UNSTORED_TXS: usize = 65_536;
+/// Most transactions of blocks from peers executed in one step, unless a single block has more.
+pub const MAX_EXECUTED_TXS_A_STEP: usize = 10_000;
+/// Most such blocks executed in one step.
+pub const MAX_EXECUTED_BLOCKS_A_STEP: usize = 64;
 /// Most bytes of blocks in one answer.
 pub const MAX_BLOCKS_BYTES: usize = 2_000_000;
 /// How many peers a transaction from a peer is announced to.

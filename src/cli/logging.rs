@@ -2,11 +2,29 @@
 
 use super::CliError;
 use crate::config::{Log, LogFormat};
+use indicatif::MultiProgress;
 use std::fs::OpenOptions;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write};
+use std::sync::LazyLock;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
+
+/// The bars on standard error, if there are any: a line of the log goes above them.
+pub static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Standard error, without tearing a bar.
+struct AboveBars;
+
+impl Write for AboveBars {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        BARS.suspend(|| std::io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
 
 /// Starts logging to standard error, and to a file if one is named.
 pub fn start(log: &Log) -> Result<(), CliError> {
@@ -21,8 +39,7 @@ pub fn start(log: &Log) -> Result<(), CliError> {
         LogFormat::Plain => true,
         LogFormat::Json => false,
     };
-    let screen =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(is_terminal).with_target(false);
+    let screen = tracing_subscriber::fmt::layer().with_writer(|| AboveBars).with_ansi(is_terminal).with_target(false);
     // Nobody may read it any more: no reason to say so there, and none to stop.
     let screen = screen.log_internal_errors(false);
     let screen = if is_plain { screen.boxed() } else { screen.json().boxed() };

@@ -10,6 +10,7 @@ mod init;
 mod key;
 mod load;
 mod logging;
+mod progress;
 mod remote;
 mod rpc;
 mod run;

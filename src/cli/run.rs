@@ -1,7 +1,7 @@
 //! `timed`: runs the node until it is told to stop.
 
 use super::data_dir::{self, NODE_KEY_FILE};
-use super::{CliError, Global, logging};
+use super::{CliError, Global, logging, progress};
 use crate::chain::spec::Chain;
 use crate::config::{Config, SyncMode, ports};
 use crate::keyfile;
@@ -104,11 +104,14 @@ async fn serve(config: &Config, options: NodeOptions, started: impl FnOnce(Socke
     };
     info!(rpc = %server.local_addr(), p2p = ?handle.network().listen_address(), "running");
     started(server.local_addr());
+    let progress = tokio::spawn(progress::follow(handle.clone()));
     tokio::select! {
         name = signals.next() => info!(signal = name, "stopping"),
         () = handle.stopping().cancelled() => info!("stopping"),
     }
     let stopping = async {
+        // It ends with the node's stop; a bar is taken away by then or not at all.
+        progress.abort();
         server.stop().await;
         node.stop().await
     };

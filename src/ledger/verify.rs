@@ -178,6 +178,11 @@ impl Verifier {
         Self { chain, transactions, others: Cache::new(VERIFIED_SIGNATURES) }
     }
 
+    /// The chain that it checks for.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
     /// Checks a transaction on its own (`protocol.md` 3) with all its signatures, a registration's proof included.
     ///
     /// # Errors

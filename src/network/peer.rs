@@ -5,7 +5,7 @@ use super::frame::{Frame, FrameError};
 use super::message::{CloseReason, Priority, Wire};
 use super::outgoing::Outgoing;
 use super::stream::Traffic;
-use crate::limits::MAX_SCORE;
+use crate::limits::{MAX_AWAITED_HISTORY, MAX_SCORE};
 use crate::replica::PeerId;
 use crate::types::keys::PublicKey;
 use crate::types::link::{NodeId, Role};
@@ -97,6 +97,8 @@ pub(super) struct Link {
     pub traffic: Arc<Traffic>,
     /// Whether an answer with addresses is awaited.
     pub asks_for_peers: AtomicBool,
+    /// Answers with blocks or headers that are awaited: they are this node's wish and cost the peer nothing.
+    history_awaited: AtomicU32,
     /// See [`PeerSnapshot::score`].
     pub score: AtomicU32,
     tip: AtomicU64,
@@ -117,6 +119,7 @@ impl Link {
             outgoing,
             traffic,
             asks_for_peers: AtomicBool::new(false),
+            history_awaited: AtomicU32::new(0),
             score: AtomicU32::new(MAX_SCORE),
             latency_us: AtomicU64::new(UNKNOWN_LATENCY),
             clock_offset_ms: AtomicI64::new(UNKNOWN_OFFSET),
@@ -124,6 +127,19 @@ impl Link {
             end: OnceLock::new(),
             ended: CancellationToken::new(),
         }
+    }
+
+    /// Blocks or headers were asked for.
+    pub(super) fn await_history(&self) {
+        let more = |awaited: u32| (awaited < MAX_AWAITED_HISTORY).then_some(awaited + 1);
+        // Beyond the bound an answer is charged for: nobody is asked so much who answers.
+        self.history_awaited.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok();
+    }
+
+    /// Blocks or headers came; whether they were asked for.
+    pub(super) fn history_came(&self) -> bool {
+        let fewer = |awaited: u32| awaited.checked_sub(1);
+        self.history_awaited.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
     }
 
     /// Whether this link takes the place of `other`, to the same node: always if that node started anew since.

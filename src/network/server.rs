@@ -213,7 +213,13 @@ impl Handle {
     /// # Errors
     /// [`FrameError::TooLong`]: it was sent to nobody.
     pub fn send_message(&self, peer: PeerId, message: &Arc<Message>) -> Result<(), FrameError> {
-        self.send(peer, &replica_frame(message)?, priority(message));
+        let frame = replica_frame(message)?;
+        if matches!(**message, Message::GetBlocks { .. } | Message::GetHeaders { .. })
+            && let Some(link) = self.shared.table.get(peer)
+        {
+            link.await_history();
+        }
+        self.send(peer, &frame, priority(message));
         Ok(())
     }
 

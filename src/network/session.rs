@@ -284,6 +284,10 @@ async fn read_one<R: AsyncRead + Unpin>(
         Wire::Replica(message) => {
             cost.checks = signature_checks(&message);
             let message = Arc::unwrap_or_clone(message);
+            if matches!(message, Message::Blocks(_) | Message::Headers(_)) && link.history_came() {
+                // Who catches up sets the pace itself, and bounds what it asks for.
+                cost = Cost::default();
+            }
             if let Message::Status { height, .. } = &message {
                 link.set_tip(*height);
             }

@@ -4,6 +4,7 @@
 //! queue holds.
 
 use super::beacon::BeaconWorker;
+use super::check::BlockChecker;
 use super::clock;
 use super::disk::DiskHandle;
 use super::feed::Feed;
@@ -43,6 +44,8 @@ pub struct Core<W> {
     pub wire: W,
     /// The past, for whoever asks.
     pub history: HistoryServer,
+    /// Checks blocks of the past.
+    pub checker: BlockChecker,
     /// The delay function.
     pub beacon: BeaconWorker,
     /// What users see.
@@ -69,6 +72,7 @@ impl<W: Wire> Core<W> {
         let outcome = self.work(first).map(|()| self.not_final());
         self.disk.close();
         self.history.stop();
+        self.checker.stop();
         self.beacon.stop();
         outcome
     }
@@ -145,6 +149,7 @@ impl<W: Wire> Core<W> {
             match command {
                 Command::Send { to, message } => self.wire.send(to, &message),
                 Command::Serve { to, request } => self.history.serve(to, request),
+                Command::CheckBlocks { from, blocks } => self.checker.check(from, blocks),
                 Command::Fault { peer, what } => self.wire.punish(peer, what),
                 Command::Broadcast(message) => self.wire.broadcast(&message),
                 Command::ComputeVdf { seed, iterations } => self.beacon.compute(seed, iterations),
@@ -176,7 +181,7 @@ impl<W: Wire> Core<W> {
 
     fn notify(&self, now: TimeMs, event: Event) {
         self.view.tell(now, &event, self.replica.ledger());
-        log(&event);
+        log(&event, self.replica.is_behind());
         if let Event::BlockCommitted { height, .. } = &event {
             self.wire.set_tip(*height);
         }
@@ -185,8 +190,9 @@ impl<W: Wire> Core<W> {
 }
 
 /// One line for what an operator wants to see pass by.
-fn log(event: &Event) {
+fn log(event: &Event, is_behind: bool) {
     match event {
+        Event::BlockCommitted { height, hash, .. } if is_behind => trace!(height = height.get(), ?hash, "old block"),
         Event::BlockCommitted { height, hash, txids } => {
             info!(height = height.get(), ?hash, transactions = txids.len(), "block");
         }

@@ -198,6 +198,7 @@ impl Writer {
             Command::SignerBlock { txids, closed } => self.tell_signer(&txids, closed),
             Command::Send { .. }
             | Command::Serve { .. }
+            | Command::CheckBlocks { .. }
             | Command::Broadcast(_)
             | Command::Fault { .. }
             | Command::ComputeVdf { .. }

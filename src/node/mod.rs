@@ -9,6 +9,7 @@
 //! ```
 
 pub mod beacon;
+pub mod check;
 pub mod clock;
 pub mod clock_watch;
 pub mod core;

@@ -1,6 +1,7 @@
 //! Starting a node and stopping it: everything opened in order, joined, and closed in the opposite order.
 
 use super::beacon::BeaconWorker;
+use super::check::BlockChecker;
 use super::core::{Core, CoreError, Wire};
 use super::disk::{DiskHandle, DiskThreads};
 use super::feed::Feed;
@@ -24,7 +25,7 @@ use crate::signer::Signer;
 use crate::storage::files::DiskFiles;
 use crate::storage::mempool_file;
 use crate::storage::recovery::{self, DataDirectory, DirectoryError};
-use crate::storage::sled_store::{Keep, StoreOptions};
+use crate::storage::sled_store::{Keep, SledStore, StoreOptions};
 use crate::storage::store::{Archive, StoreError};
 use crate::storage::write_ahead::{WriteAhead, WriteError};
 use crate::types::hash::BlockHash;
@@ -69,14 +70,14 @@ pub struct NodeOptions {
     pub ban: Duration,
     /// Bounds of the pool.
     pub pool: PoolLimits,
+    /// Height and hash of a block that is known to be in the chain; another one there is refused.
+    pub checkpoint: Option<(Height, BlockHash)>,
     /// Memory for the index, in bytes.
     pub cache_bytes: u64,
     /// Which snapshots are made, and how many blocks are kept.
     pub keep: Keep,
     /// How a node without a chain begins.
     pub sync: SyncMode,
-    /// A block known from elsewhere.
-    pub checkpoint: Option<(Height, BlockHash)>,
 }
 
 /// Why a node does not start.
@@ -100,6 +101,23 @@ pub enum StartError {
     /// The system gives no thread.
     #[error("the system gives no thread: {0}")]
     Thread(#[from] std::io::Error),
+    /// The chain on disk cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The chain on disk is not the one that the operator knows.
+    #[error(
+        "block {height} on disk is {found}, and sync.checkpoint says {expected}: check the checkpoint with others; if it is \
+         right, this node followed a forged history, and `timed db verify --repair --from-peers` or an empty data directory \
+         starts anew"
+    )]
+    Checkpoint {
+        /// Its height.
+        height: Height,
+        /// What is there.
+        found: BlockHash,
+        /// What should be.
+        expected: BlockHash,
+    },
 }
 
 /// A node that runs.
@@ -147,7 +165,11 @@ impl Node {
             pool: options.pool,
         };
         let recovery = Recovery { state, journal: records, signer: bft };
-        let (replica, first) = Replica::open(config, Arc::clone(&verifier), store.clone(), recovery, clock::now())?;
+        check_checkpoint(&store, options.checkpoint)?;
+        let (mut replica, first) = Replica::open(config, Arc::clone(&verifier), store.clone(), recovery, clock::now())?;
+        if let Some((height, hash)) = options.checkpoint {
+            replica.trust(height, hash);
+        }
         view.restore(replica.ledger());
         let height = replica.ledger().tip().height();
         info!(height = height.get(), masternode = key.map(|key| key.to_string()), "opened");
@@ -176,7 +198,7 @@ impl Node {
         let beacon = BeaconWorker::start(Arc::clone(&inbox))?;
         let history = HistoryServer::start(store.clone(), Links(network.handle()))?;
         let feed = Arc::new(Feed::default());
-        let tolerated_ms = options.chain.clock_tolerance_ms;
+        let (tolerated_ms, checking) = (options.chain.clock_tolerance_ms, Arc::clone(&verifier));
         let handle = NodeHandle::new(Parts {
             chain: options.chain,
             masternode: key,
@@ -203,7 +225,8 @@ impl Node {
             background.spawn(masternode_links::run(draw, view, blocks, network.handle(), stop));
         }
         let wire = Links(network.handle());
-        let core = Core { replica, inbox: Arc::clone(&inbox), disk, wire, history, beacon, view, feed };
+        let checker = BlockChecker::start(checking, Arc::clone(&inbox))?;
+        let core = Core { replica, inbox: Arc::clone(&inbox), disk, wire, history, checker, beacon, view, feed };
         let (tell, ended) = oneshot::channel();
         let stop = handle.stopping().clone();
         let core = std::thread::Builder::new().name("replica".to_owned()).spawn(move || {
@@ -271,6 +294,20 @@ fn open_directory(
             recovery::open(files.clone(), store(), &mut progress)
         }
         opened => opened,
+    }
+}
+
+/// What is on disk has to have the block that the operator knows of.
+fn check_checkpoint(store: &SledStore, checkpoint: Option<(Height, BlockHash)>) -> Result<(), StartError> {
+    let Some((height, expected)) = checkpoint else { return Ok(()) };
+    let found = match store.header(height) {
+        // It began with a snapshot of a later block, whose sets lead back to genesis past the checkpoint's.
+        Err(StoreError::Pruned { .. }) => return Ok(()),
+        found => found?,
+    };
+    match found.map(|header| header.hash).filter(|found| *found != expected) {
+        Some(found) => Err(StartError::Checkpoint { height, found, expected }),
+        None => Ok(()),
     }
 }
 

@@ -87,7 +87,6 @@ impl VerifyStage {
             | Message::TxAnnounce(_)
             | Message::SampleQuery { .. }
             | Message::Votes(_)
-            | Message::Blocks(_)
             | Message::Headers(_)
             | Message::Epochs(_)
             | Message::SnapshotManifest(_)
@@ -99,6 +98,7 @@ impl VerifyStage {
             | Message::SampleResponse { .. }
             | Message::GetVotes { .. }
             | Message::GetBlocks { .. }
+            | Message::Blocks(_)
             | Message::GetHeaders { .. }
             | Message::GetEpochs { .. }
             | Message::GetSnapshot { .. }

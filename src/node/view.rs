@@ -46,6 +46,8 @@ pub enum Status {
 pub struct Gauges {
     /// A peer has proved a block that is not here.
     pub is_behind: bool,
+    /// The highest block that is known to be committed.
+    pub sync_target: Height,
     /// The clock is plainly wrong, so the node signs nothing.
     pub is_clock_wrong: bool,
     /// Transactions of the pool that are not final.
@@ -65,6 +67,7 @@ impl Gauges {
         let (not_final, not_final_bytes) = ledger.not_final();
         Self {
             is_behind: replica.is_behind(),
+            sync_target: replica.sync_target(),
             is_clock_wrong: replica.clock_is_wrong(),
             not_final,
             not_final_bytes,

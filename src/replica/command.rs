@@ -6,10 +6,11 @@
 //! [`Command::Send`], [`Command::Broadcast`] and [`Command::Notify`] may run the moment it is read.
 
 use super::history::HistoryRequest;
-use super::message::{Message, SealedBlock, VerifiedMessage};
+use super::message::{BadPart, BlockToCheck, CheckedBlock, Message, SealedBlock, VerifiedMessage, check_blocks};
 use crate::ledger::VerifiedTx;
 use crate::ledger::execute::BlockChanges;
 use crate::ledger::rejection::Rejection;
+use crate::ledger::verify::Verifier;
 use crate::signer::{Refusal, SignRequest};
 use crate::types::block::{BftVote, Block, Commit, PrepareProof, Proposal, VdfProof};
 use crate::types::hash::{BlockHash, Hash, Txid};
@@ -76,6 +77,15 @@ pub enum Input {
         /// Why not.
         reason: Refusal,
     },
+    /// What became of blocks that were to be checked.
+    BlocksChecked {
+        /// Who sent them.
+        from: PeerId,
+        /// The height of the first, and how many they are.
+        heights: (Height, u32),
+        /// The blocks, or what is wrong with one of them.
+        blocks: Result<Vec<CheckedBlock>, BadPart>,
+    },
     /// Every write up to and including this one is synced.
     Flushed(WriteSeq),
     /// The store answers for blocks up to this height, durably.
@@ -89,6 +99,15 @@ pub enum Input {
         /// Output and proof.
         proof: Box<VdfProof>,
     },
+}
+
+impl Input {
+    /// Checks blocks as [`Command::CheckBlocks`] wants it.
+    pub fn of_checked(verifier: &Verifier, from: PeerId, blocks: Vec<BlockToCheck>) -> Self {
+        let first = blocks.first().map_or(Height::ZERO, |block| block.sealed.block.header.height);
+        let count = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
+        Self::BlocksChecked { from, heights: (first, count), blocks: check_blocks(verifier, blocks) }
+    }
 }
 
 /// A block that is final, with what it changes.
@@ -255,6 +274,14 @@ pub enum Command {
         to: PeerId,
         /// For what.
         request: HistoryRequest,
+    },
+    /// Check these blocks of consecutive heights, see [`super::message::check_blocks`], and say what became of them. It need
+    /// not be done at once.
+    CheckBlocks {
+        /// Who sent them.
+        from: PeerId,
+        /// The blocks.
+        blocks: Vec<BlockToCheck>,
     },
     /// A peer sent what it can only have made wrong itself.
     Fault {

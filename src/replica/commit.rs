@@ -18,6 +18,10 @@ impl Replica {
     pub(super) fn committed(&mut self, now: TimeMs, commit: Commit) {
         let set = self.set();
         let Ok(commit) = self.verifier.commit(commit, &set) else { return };
+        if self.sync.contradicts_checkpoint(commit.height, commit.block_hash) {
+            let reason = "it is not the block of sync.checkpoint".to_owned();
+            return self.raise(Alarm::InvalidCommit { height: commit.height, reason });
+        }
         match self.proposals.valid(&commit.block_hash) {
             Some(block) => self.apply_candidate(now, &block, commit),
             None => self.sync.await_block(commit),
@@ -80,9 +84,12 @@ impl Replica {
         for tx in committed.retry {
             self.transaction(now, Source::Retry, tx);
         }
-        self.out.broadcast(super::Message::Commit(block.commit.clone()));
-        let status = self.own_status();
-        self.out.broadcast(status);
+        if !self.is_behind() {
+            // Of the past nobody needs to hear.
+            self.out.broadcast(super::Message::Commit(block.commit.clone()));
+            let status = self.own_status();
+            self.out.broadcast(status);
+        }
         self.want_beacon();
     }
 
@@ -110,7 +117,7 @@ impl Replica {
         self.gossip.clear_height();
         self.relay.clear_height();
         self.offer = None;
-        self.sync.caught_up_to(block.changes.height);
+        self.sync.tip_is(&block.changes.state);
         let registry = &self.ledger.tip().registry;
         self.evidence.retain(|voter| registry.by_key(voter).is_some_and(|m| !m.slashed));
         self.tsdc = self.tsdc_of_next_height(Restored::default());

@@ -5,9 +5,11 @@
 //! validator set) is checked by the replica with the same [`Verifier`].
 
 mod batch;
+mod check;
 mod sealed;
 
 pub use batch::verify_all;
+pub use check::{BadPart, BlockToCheck, CheckedBlock, check_blocks};
 pub use sealed::{ReceivedBlock, ReceivedHeader, SealedBlock, SealedHeader};
 
 use super::history::HistoryRequest;
@@ -214,8 +216,8 @@ pub enum VerifiedMessage {
         /// How many.
         count: u32,
     },
-    /// See [`Message::Blocks`].
-    Blocks(Vec<ReceivedBlock>),
+    /// See [`Message::Blocks`]; nothing in them is checked before the replica says what they have to be.
+    Blocks(Vec<SealedBlock>),
     /// See [`Message::Evidence`].
     Evidence(Verified<Evidence>),
     /// See [`Message::GetHeaders`].
@@ -326,8 +328,7 @@ pub fn verify(verifier: &Verifier, message: Message) -> Result<VerifiedMessage, 
         }
         Message::Blocks(blocks) => {
             bounded("blocks", &blocks, MAX_BLOCKS_PER_MESSAGE)?;
-            let blocks: Result<_, _> = blocks.into_iter().map(|sealed| verify_block(verifier, sealed)).collect();
-            VerifiedMessage::Blocks(blocks?)
+            VerifiedMessage::Blocks(blocks)
         }
         Message::Evidence(evidence) => VerifiedMessage::Evidence(verifier.evidence(*evidence)?),
         Message::GetHeaders { from } => VerifiedMessage::GetHeaders { from },

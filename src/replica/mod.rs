@@ -107,6 +107,10 @@ pub struct MemoryUse {
     pub gossip: usize,
     /// Votes and proposals that peers offered and that are waited for.
     pub gossip_wanted: usize,
+    /// Headers known above the tip.
+    pub headers: usize,
+    /// Blocks above the tip that are asked for or here.
+    pub blocks_ahead: usize,
     /// Links.
     pub peers: usize,
 }
@@ -115,6 +119,7 @@ pub struct MemoryUse {
 struct Beacon {
     seed: Hash,
     proof: Option<Box<VdfProof>>,
+    is_asked: bool,
 }
 
 /// See the module.
@@ -177,6 +182,7 @@ impl Replica {
             Input::Tick => {}
             Input::Connected { peer, key } => self.connected(now, peer, key),
             Input::Disconnected { peer } => {
+                self.sync.gone(peer);
                 if let Some(key) = self.peers.disconnect(peer) {
                     self.snowball.set_live(key, false);
                 }
@@ -186,6 +192,7 @@ impl Replica {
             Input::Submit(tx) => self.transaction(now, Source::User, tx),
             Input::Signed(message) => self.signed(now, message),
             Input::Refused { request, reason } => self.refused(now, &request, &reason),
+            Input::BlocksChecked { from, heights, blocks } => self.blocks_checked(from, heights, blocks),
             Input::Flushed(seq) => {
                 self.out.flushed(seq);
                 self.own.flushed(seq);
@@ -231,10 +238,10 @@ impl Replica {
                 self.serve_history(from, HistoryRequest::Headers { from: height });
             }
             VerifiedMessage::AboutHistory(request) => self.serve_history(from, request),
-            VerifiedMessage::Headers(_) => {}
             VerifiedMessage::Links(keys) => self.heard_links(now, from, keys),
             VerifiedMessage::IHave(ids) => self.offered(now, from, &ids),
             VerifiedMessage::IWant(ids) => self.serve_offers(from, &ids),
+            VerifiedMessage::Headers(headers) => self.headers(now, from, headers),
         }
     }
 
@@ -265,6 +272,7 @@ impl Replica {
 
     /// Runs the engines until none has anything more to say.
     fn settle(&mut self, now: TimeMs) {
+        self.apply_checked(now);
         self.drop_rejected();
         for key in self.peers.fallen_silent(now) {
             self.snowball.set_live(key, false);
@@ -288,6 +296,7 @@ impl Replica {
         self.repeat_what_is_due(now);
         self.gossip(now);
         self.continue_sync(now);
+        self.want_beacon();
         if now >= self.next_heartbeat {
             self.next_heartbeat = now.plus(HEARTBEAT_MS);
             let status = self.own_status();
@@ -308,6 +317,7 @@ impl Replica {
             self.own.next_wake(),
             self.proposals.next_look(),
             self.stalled.next_wake(),
+            self.next_sync_wake(),
             Some(self.repeat.next_wake()),
             Some(next_slot).filter(|_| !self.tsdc.is_started()),
         ];
@@ -365,7 +375,11 @@ impl Replica {
         let tip = self.ledger.tip();
         let seed = vdf_seed(&tip.header.beacon, &tip.last_opening, tip.header.opened.saturating_add(1));
         if seed != self.beacon.seed {
-            self.beacon = Beacon { seed, proof: None };
+            self.beacon = Beacon { seed, proof: None, is_asked: false };
+        }
+        // While this node is behind, somebody else has computed it long ago.
+        if !self.beacon.is_asked && !self.is_behind() {
+            self.beacon.is_asked = true;
             self.out.push(Command::ComputeVdf { seed, iterations: self.chain.vdf_iterations });
         }
     }
@@ -409,6 +423,7 @@ impl Replica {
     pub fn memory(&self) -> MemoryUse {
         let (unsigned, repeated) = self.own.len();
         let (evidence, evidence_bodies) = self.evidence.len();
+        let (headers, blocks_ahead) = self.sync.held();
         MemoryUse {
             pool: self.ledger.not_final().0,
             orphans: self.ledger.orphans(),
@@ -424,6 +439,8 @@ impl Replica {
             unapplied_blocks: self.unapplied.len(),
             gossip: self.gossip.len(),
             gossip_wanted: self.wants.len(),
+            headers,
+            blocks_ahead,
             peers: self.peers.len(),
         }
     }

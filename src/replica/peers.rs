@@ -121,10 +121,10 @@ impl Peers {
         }
     }
 
-    /// Peers that claim to have the block at `height`, in order.
-    pub(super) fn with_block(&self, height: Height) -> impl Iterator<Item = PeerId> + '_ {
+    /// Peers that claim to have the block at `height`, in order, each with the highest one that it claims.
+    pub(super) fn with_block(&self, height: Height) -> impl Iterator<Item = (PeerId, Height)> + '_ {
         let has = move |peer: &Peer| (peer.lowest..=peer.claimed_height).contains(&height);
-        self.peers.iter().filter(move |(_, peer)| has(peer)).map(|(id, _)| *id)
+        self.peers.iter().filter(move |(_, peer)| has(peer)).map(|(id, peer)| (*id, peer.claimed_height))
     }
 
     /// The peer after `last` in a fixed round of all peers.

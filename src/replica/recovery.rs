@@ -126,6 +126,7 @@ impl Replica {
         rng.fill_bytes(&mut snowball_seed);
         let mut snowball = Snowball::new(chain.snowball, me, snowball_seed);
         snowball.start_epoch(set.clone());
+        let sync = super::sync::Sync::new(&state);
         Ok(Self {
             finality: Finality::new(state.child_epoch(&chain), set),
             ledger: Ledger::new(chain.clone(), state, store.clone(), pool),
@@ -138,7 +139,7 @@ impl Replica {
             rng,
             tip_commit,
             // No seed is zero: the first wanted one differs.
-            beacon: Beacon { seed: Hash::ZERO, proof: None },
+            beacon: Beacon { seed: Hash::ZERO, proof: None, is_asked: false },
             out: Default::default(),
             peers: Default::default(),
             fetch: Default::default(),
@@ -152,7 +153,7 @@ impl Replica {
             proposals: Default::default(),
             offer: None,
             evidence: Default::default(),
-            sync: Default::default(),
+            sync,
             repeat: Default::default(),
             unapplied: VecDeque::new(),
             alarm: None,

@@ -5,7 +5,6 @@ use crate::chain::genesis::genesis;
 use crate::chain::spec::{Allocation, ChainSpec};
 use crate::ledger::state::ChainState;
 use crate::ledger::testing::{self, Draft};
-use crate::replica::message::verify_block;
 use crate::signer::{LogContents, Signer};
 use crate::storage::memory::MemoryStore;
 use crate::types::number::Amount;
@@ -17,7 +16,6 @@ const START: TimeMs = TimeMs(1_000_000);
 struct Scene {
     replica: Replica,
     payment: VerifiedTx,
-    verifier: Arc<Verifier>,
     block: crate::types::block::Block,
 }
 
@@ -39,8 +37,8 @@ fn scene() -> Scene {
         ReplicaConfig { chain: chain.clone(), key: Some(key.public_key()), seed: [1; 32], pool: Default::default() };
     let (_, recovered) = Signer::open(chain.id(), key, LogContents::Missing { fresh: true }).unwrap();
     let recovery = Recovery { state, journal: Vec::new(), signer: Some(recovered.bft) };
-    let (replica, _) = Replica::open(config, verifier.clone(), store, recovery, START).unwrap();
-    Scene { replica, payment, verifier, block }
+    let (replica, _) = Replica::open(config, verifier, store, recovery, START).unwrap();
+    Scene { replica, payment, block }
 }
 
 /// How often it asks the signer in the next second, with every write synced at once.
@@ -69,21 +67,31 @@ fn nothing_is_signed_by_a_clock_that_is_plainly_wrong() {
     assert!(asks_for_signatures(&mut replica, later, Input::ClockIsWrong(false)) > 0, "the vote was only put off");
 }
 
+fn is_question_for_blocks(command: &Command) -> bool {
+    matches!(command, Command::Send { message, .. } if matches!(&**message, Message::GetBlocks { .. }))
+}
+
 #[test]
 fn who_sends_a_block_that_no_quorum_signed_is_blamed() {
-    let Scene { mut replica, verifier, mut block, .. } = scene();
-    let peer = PeerId(7);
-    replica.step(START, Input::Connected { peer, key: None });
+    let Scene { mut replica, mut block, .. } = scene();
+    let (mut peer, mut now) = (PeerId(6), START);
     let height = replica.height();
     block.header.height = height;
     let mut blamed = |block_hash, height| {
         let commit = Commit { height, view: Default::default(), block_hash, signatures: vec![None] };
         let mut block = block.clone();
         block.header.height = height;
-        let received = verify_block(&verifier, SealedBlock { block, commit }).unwrap();
-        let message = VerifiedMessage::Blocks(vec![received]);
-        let commands = replica.step(START, Input::Message { from: peer, message });
-        commands.iter().any(|command| matches!(command, Command::Fault { peer: PeerId(7), .. }))
+        // Each over a link of its own: who was blamed is not asked again. It is asked for what it claims to have.
+        peer = PeerId(peer.0 + 1);
+        replica.step(now, Input::Connected { peer, key: None });
+        let status = VerifiedMessage::Status { height: replica.height(), hash: block_hash, lowest: Height::ZERO };
+        // A second later than the last.
+        now = now.plus(crate::limits::SYNC_RETRY_MS);
+        let asked = replica.step(now, Input::Message { from: peer, message: status });
+        assert!(asked.iter().any(is_question_for_blocks));
+        let message = VerifiedMessage::Blocks(vec![SealedBlock { block, commit }]);
+        let commands = replica.step(now, Input::Message { from: peer, message });
+        commands.iter().any(|command| matches!(command, Command::Fault { peer: blamed, .. } if *blamed == peer))
     };
     assert!(blamed(block.header.hash(), height), "no signatures");
     assert!(blamed(Default::default(), height), "another block's commit");

@@ -35,7 +35,7 @@ pub fn register(api: &mut Api) -> Result<(), StartError> {
 fn get_blockchain_info(context: &Context, _: &Arguments) -> Result<BlockchainInfo, Failure> {
     let (chain, tip) = (context.chain(), context.view().tip());
     let slot = chain.slot_at(clock::now()).max(tip.header.slot);
-    let highest = context.node.network().peers().iter().map(|peer| peer.tip).max().unwrap_or_default();
+    let gauges = context.view().gauges();
     Ok(BlockchainInfo {
         chain: chain.name.clone(),
         chain_id: Text(chain.id()),
@@ -49,8 +49,8 @@ fn get_blockchain_info(context: &Context, _: &Arguments) -> Result<BlockchainInf
         supply: Text(tip.supply),
         masternodes: tip.validators.len(),
         total_weight: tip.validators.total().get(),
-        syncing: context.view().gauges().is_behind,
-        sync_height: highest.max(tip.height()).get(),
+        syncing: gauges.is_behind,
+        sync_height: gauges.sync_target.max(tip.height()).get(),
     })
 }
 

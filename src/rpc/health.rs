@@ -59,9 +59,10 @@ fn peers(context: &Context) -> Check {
 }
 
 fn syncing(context: &Context) -> Check {
-    let (height, is_behind) = (context.view().tip().height(), context.view().gauges().is_behind);
+    let (height, gauges) = (context.view().tip().height(), context.view().gauges());
+    let is_behind = gauges.is_behind;
     let detail = match is_behind {
-        true => format!("at height {height}, catching up"),
+        true => format!("at height {height} of {}, catching up", gauges.sync_target.max(height)),
         false => format!("at height {height}"),
     };
     Check { name: "syncing", ok: !is_behind, detail }

@@ -15,7 +15,7 @@ use timed::types::block::{commit_root, evidence_root, tx_root};
 use timed::types::codec::encode;
 use timed::types::evidence::{BftPart, Evidence};
 use timed::types::hash::{BlockHash, ChainId, Hash, Txid};
-use timed::types::keys::{SecretKey, Signature};
+use timed::types::keys::{PublicKey, SecretKey, Signature};
 use timed::types::link::NodeId;
 use timed::types::lock::{Lock, Witness};
 use timed::types::merkle;
@@ -231,7 +231,7 @@ fn all_messages() -> Vec<Wire> {
     let txids = || (0..3).map(|n| Txid([n; 32])).collect::<Vec<_>>();
     let [bft, votes] = evidence();
     let replica = [
-        Message::Status { height: Height::new(9), hash: BlockHash([1; 32]) },
+        Message::Status { height: Height::new(9), hash: BlockHash([1; 32]), lowest: Height::new(1) },
         Message::TxAnnounce(txids()),
         Message::GetTxs(txids()),
         Message::Txs(all_transactions()[..4].to_vec()),
@@ -242,7 +242,17 @@ fn all_messages() -> Vec<Wire> {
         Message::Proposal(Box::new(proposal())),
         Message::BftVote(bft_vote(Some(BlockHash([1; 32])))),
         Message::Commit(commit()),
-        Message::GetBlocks { from: Height::new(300) },
+        Message::GetBlocks { from: Height::new(300), count: 7 },
+        Message::GetHeaders { from: Height::new(300) },
+        Message::GetEpochs { from: Epoch::new(3) },
+        Message::Epochs(Vec::new()),
+        Message::GetSnapshot { height: Some(Height::new(300)) },
+        Message::SnapshotManifest(None),
+        Message::GetSnapshotChunk { height: Height::new(300), index: 2 },
+        Message::SnapshotChunk { height: Height::new(300), index: 2, bytes: Some(vec![7; 9]) },
+        Message::Links(vec![PublicKey([3; 32])]),
+        Message::IHave(vec![Signature([4; 64])]),
+        Message::IWant(vec![Signature([4; 64])]),
         Message::Blocks(vec![sealed()]),
         Message::Evidence(Box::new(bft)),
         Message::Evidence(Box::new(votes)),

@@ -157,6 +157,8 @@ pub fn measure(oracle: &mut Oracle, now: u64, node: usize, replica: &Replica, no
         unapplied_blocks,
         gossip,
         gossip_wanted,
+        headers,
+        blocks_ahead,
         peers,
     } = replica.memory();
     let most = PoolLimits::default().max_transactions;
@@ -180,6 +182,8 @@ pub fn measure(oracle: &mut Oracle, now: u64, node: usize, replica: &Replica, no
             usage("unapplied blocks", unapplied_blocks, 10_000),
             usage("signed things to pass on", gossip, limits::MAX_GOSSIP_ITEMS),
             usage("signed things wanted", gossip_wanted, limits::MAX_WANTED_ITEMS),
+            usage("known headers", headers, limits::MAX_KNOWN_HEADERS),
+            usage("blocks ahead", blocks_ahead, limits::MAX_BLOCKS_AHEAD + limits::MAX_BLOCKS_PER_MESSAGE),
             usage("peers", peers, nodes),
         ],
     );

@@ -23,6 +23,7 @@ mod rng;
 mod scenarios;
 mod seeds;
 mod sparse;
+mod syncing;
 mod trace;
 mod traffic;
 mod world;

@@ -14,7 +14,7 @@ use timed::chain::spec::Chain;
 use timed::ledger::PoolLimits;
 use timed::ledger::verify::Verifier;
 use timed::replica::command::{Command, CommittedBlock, Event, Input, JournalRecord, OwnMessage, PeerId, WriteSeq};
-use timed::replica::message::{Message, SealedBlock};
+use timed::replica::message::{BlockToCheck, Message, SealedBlock};
 use timed::replica::{Recovery, Replica, ReplicaConfig, Store, history};
 use timed::signer::{LogContents, Recovered, SignRequest, SignedMessage, Signer};
 use timed::storage::journal::{self, Journal};
@@ -74,6 +74,7 @@ enum VotesWrite {
 pub struct Running {
     /// The replica.
     pub replica: Replica,
+    verifier: Arc<Verifier>,
     signer: Option<Signer>,
     journal: Journal,
     written: WriteSeq,
@@ -194,6 +195,7 @@ impl Node {
         self.run += 1;
         self.running = Some(Running {
             replica,
+            verifier: shared.verifier.clone(),
             signer,
             journal: contents.journal,
             written: WriteSeq::default(),
@@ -301,6 +303,7 @@ impl Node {
                 let answer = history::answer(&*self.store, &request);
                 effects.extend(answer.map(|message| Effect::Send(to, Arc::new(message))));
             }
+            Command::CheckBlocks { from, blocks } => self.check_blocks(from, blocks),
             Command::Broadcast(message) => effects.push(Effect::Broadcast(message)),
             Command::ComputeVdf { seed, iterations } => {
                 if let Some(running) = &mut self.running {
@@ -311,6 +314,12 @@ impl Node {
             Command::Notify(event) => effects.push(Effect::Notify(event)),
         }
         Ok(())
+    }
+
+    fn check_blocks(&mut self, from: PeerId, blocks: Vec<BlockToCheck>) {
+        if let Some(running) = &mut self.running {
+            running.inbox.push_back(Input::of_checked(&running.verifier, from, blocks));
+        }
     }
 
     fn write(&mut self, rng: &mut Rng, seq: WriteSeq, record: &JournalRecord) -> Result<(), Down> {

@@ -100,6 +100,9 @@ pub enum Gate {
 /// A scenario's hand in the network: time, sender, receiver, message.
 pub type Gatekeeper = Box<dyn FnMut(u64, usize, usize, &Message) -> Gate>;
 
+/// What a Byzantine masternode says instead: sender, receiver, what it would have said.
+pub type Forger = Box<dyn FnMut(usize, usize, &Message) -> Option<Message>>;
+
 /// Chances of the parts of a world.
 struct Chances {
     network: Rng,
@@ -135,6 +138,8 @@ pub struct World {
     pub gate: Option<Gatekeeper>,
     /// What travels, if that is measured.
     pub traffic: Option<Traffic>,
+    /// A scenario's hand in what Byzantine masternodes say.
+    pub forger: Option<Forger>,
     /// Byzantine masternodes by node.
     pub byzantine: BTreeMap<usize, Byzantine>,
     conspiracy: Conspiracy,
@@ -248,6 +253,7 @@ impl World {
             failures: Vec::new(),
             gate: None,
             traffic: None,
+            forger: None,
             byzantine,
             conspiracy: Conspiracy::default(),
             queue: BinaryHeap::new(),
@@ -704,6 +710,8 @@ impl World {
             let Some(byzantine) = self.byzantine.get_mut(&from) else { continue };
             let said = byzantine.tamper(&mut self.chances.byzantine, &mut self.conspiracy, *to, &story);
             for Said { message: said, is_broken } in said {
+                let forged = self.forger.as_mut().and_then(|forger| forger(from, *to, &said));
+                let said = forged.map_or(said, Arc::new);
                 if Arc::ptr_eq(&said, &whole.message) {
                     if !heard {
                         judge::hear(&mut self.oracle, self.now, &said);
@@ -962,6 +970,7 @@ impl World {
     pub fn heal(&mut self) {
         self.faults_active = false;
         self.gate = None;
+        self.forger = None;
         self.network.unblock_all();
         self.weather(Quality::GOOD);
         self.plan.sync_ms = (1, 4);

@@ -65,7 +65,6 @@ impl Served {
         let options = NodeOptions {
             keep: Keep::default(),
             sync: SyncMode::Full,
-            checkpoint: None,
             chain: chain.clone(),
             data_dir: folder.path().to_owned(),
             node_key: SecretKey::from_bytes(&[22; 32]),
@@ -77,6 +76,7 @@ impl Served {
             max_peers: 8,
             max_inbound_per_ip: 2,
             ban: std::time::Duration::from_secs(3_600),
+            checkpoint: None,
             pool: PoolLimits::default(),
             cache_bytes: 32_000_000,
         };

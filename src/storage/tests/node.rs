@@ -200,7 +200,7 @@ impl<'a> Node<'a> {
                     self.inputs.push_back(Input::Vdf { seed, proof });
                 }
                 Command::Notify(event) => self.notify(event),
-                Command::Send { .. } | Command::Serve { .. } | Command::Broadcast(_) => {}
+                Command::Send { .. } | Command::Broadcast(_) | Command::Serve { .. } | Command::CheckBlocks { .. } => {}
             }
         }
     }
