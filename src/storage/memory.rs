@@ -43,6 +43,8 @@ struct Inner {
     durable: ChainState,
     /// What blocks did that are applied and not yet durable, oldest first.
     volatile: VecDeque<Arc<BlockChanges>>,
+    /// The block of the snapshot that it began with.
+    base: Option<SealedHeader>,
     /// Which block closed which epoch.
     closed: BTreeMap<Epoch, Height>,
     /// The newest snapshots with their chunks.
@@ -58,10 +60,19 @@ impl MemoryStore {
             blocks: BTreeMap::new(),
             durable: genesis,
             volatile: VecDeque::new(),
+            base: None,
             closed: BTreeMap::new(),
             snapshots: BTreeMap::new(),
         };
         Self { inner: RwLock::new(inner) }
+    }
+
+    /// A store that begins with a snapshot whose outputs were proved to be this state.
+    pub fn from_snapshot(state: ChainState, utxos: Vec<(OutPoint, Utxo)>, manifest: &Manifest) -> Self {
+        let base = SealedHeader::new(manifest.header.clone(), manifest.commit.clone(), &state.validators);
+        let store = Self::new(state, utxos);
+        store.write().base = Some(base);
+        store
     }
 
     /// Applies a block; it is not durable yet.
@@ -177,12 +188,15 @@ impl Store for MemoryStore {
 
     fn sealed_header(&self, height: Height) -> Option<SealedHeader> {
         let inner = self.read();
+        if let Some(base) = inner.base.as_ref().filter(|base| base.header.height == height) {
+            return Some(base.clone());
+        }
         let (sealed, next) = inner.blocks.get(&height)?;
         Some(SealedHeader::new(sealed.block.header.clone(), sealed.commit.clone(), next))
     }
 
     fn lowest_block(&self) -> Height {
-        Height::new(1)
+        self.read().base.as_ref().map_or(Height::new(1), |base| base.header.height.next())
     }
 
     fn epoch_end(&self, epoch: Epoch) -> Option<SealedHeader> {

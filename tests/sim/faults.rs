@@ -78,6 +78,8 @@ pub struct Plan {
     pub byzantine_stay: bool,
     /// Who can be linked to whom, the lower node first; all to all if `None`.
     pub links: Option<BTreeSet<(usize, usize)>>,
+    /// Nodes that are not there from the beginning.
+    pub late: BTreeSet<usize>,
     /// Observers, by their place among the observers, that do not pass on what they should.
     pub bad_relays: BTreeMap<usize, Tactics>,
 }
@@ -144,6 +146,7 @@ impl Plan {
             fault_ms: 10_000,
             byzantine_stay: true,
             links: None,
+            late: BTreeSet::new(),
             bad_relays: BTreeMap::new(),
         }
     }

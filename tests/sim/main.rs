@@ -13,6 +13,7 @@ mod control;
 mod disk;
 mod faults;
 mod invariants;
+mod joining;
 mod judge;
 mod load;
 mod network;

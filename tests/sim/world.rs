@@ -7,6 +7,7 @@ use crate::byzantine::{Byzantine, Conspiracy, Said};
 use crate::disk::Tear;
 use crate::faults::{BEGINNING_MS, Fault, Plan};
 use crate::invariants::recovery::Durable;
+use crate::joining::Joining;
 use crate::judge;
 use crate::load::{Coin, Kind, Load};
 use crate::network::{Network, Quality};
@@ -28,6 +29,7 @@ use timed::ledger::utxo::StateRead as _;
 use timed::ledger::verify::Verifier;
 use timed::replica::Replica;
 use timed::replica::command::{Event, Input, PeerId};
+use timed::replica::join::JoinInput;
 use timed::replica::message::{self, Message, VerifiedMessage};
 use timed::storage::memory::MemoryStore;
 use timed::types::block::VdfProof;
@@ -58,6 +60,7 @@ enum Happening {
     Start { node: usize },
     Act { node: usize },
     Users,
+    Join { node: usize },
 }
 
 struct Scheduled {
@@ -142,6 +145,8 @@ pub struct World {
     pub forger: Option<Forger>,
     /// Byzantine masternodes by node.
     pub byzantine: BTreeMap<usize, Byzantine>,
+    /// Nodes that begin with a snapshot and have none yet.
+    joining: BTreeMap<usize, Joining>,
     conspiracy: Conspiracy,
     queue: BinaryHeap<Reverse<Scheduled>>,
     next_order: u64,
@@ -255,6 +260,7 @@ impl World {
             traffic: None,
             forger: None,
             byzantine,
+            joining: BTreeMap::new(),
             conspiracy: Conspiracy::default(),
             queue: BinaryHeap::new(),
             next_order: 0,
@@ -279,7 +285,9 @@ impl World {
     fn begin(&mut self) {
         for node in 0..self.nodes.len() {
             self.nodes[node].clock_ms = self.small_skew();
-            self.start(node);
+            if !self.plan.late.contains(&node) {
+                self.start(node);
+            }
         }
         for node in self.byzantine.keys().copied().collect::<Vec<_>>() {
             self.schedule(self.now + 200, Happening::Act { node });
@@ -423,6 +431,12 @@ impl World {
                     self.start(node);
                 }
             }
+            Happening::Join { node } => {
+                if self.joining.contains_key(&node) {
+                    self.schedule(self.now + 50, Happening::Join { node });
+                    self.feed_joining(node, JoinInput::Tick);
+                }
+            }
             Happening::Act { node } => self.act(node),
             Happening::Users => self.users(),
         }
@@ -433,7 +447,8 @@ impl World {
     /// Starts a node that is down, and connects it.
     pub fn start(&mut self, node: usize) {
         let mut effects = Vec::new();
-        let is_restart = self.nodes[node].run > 0;
+        let has_state = self.nodes[node].store.tip().height() > Height::ZERO;
+        let is_restart = self.nodes[node].run > 0 || has_state;
         self.nodes[node].disk.space = None;
         let opened = self.nodes[node].open(&self.shared, &mut self.chances.disk, self.now, &mut effects);
         let height = self.height(node);
@@ -465,7 +480,7 @@ impl World {
 
     fn connect(&mut self, a: usize, b: usize) {
         let is_planned = self.plan.links.as_ref().is_none_or(|links| links.contains(&(a.min(b), a.max(b))));
-        if !is_planned || self.nodes[a].running.is_none() || self.nodes[b].running.is_none() {
+        if !is_planned || !self.is_up(a) || !self.is_up(b) {
             return;
         }
         let Some((at_a, at_b)) = self.network.connect(a, b) else { return };
@@ -518,7 +533,63 @@ impl World {
         self.schedule(self.now + ms, Happening::Start { node });
     }
 
+    /// Whether a node has links.
+    fn is_up(&self, node: usize) -> bool {
+        self.nodes[node].running.is_some() || self.joining.contains_key(&node)
+    }
+
+    /// Starts a node that has no chain with a joiner, and connects it.
+    pub fn join(&mut self, node: usize) {
+        let joining = Joining::new(&self.shared, None);
+        self.begin_joining(node, joining);
+    }
+
+    /// The same, with what [`World::interrupt_join`] left on its disk.
+    pub fn join_again(&mut self, node: usize, kept: Joining) {
+        let joining = Joining::new(&self.shared, Some(kept));
+        self.begin_joining(node, joining);
+    }
+
+    fn begin_joining(&mut self, node: usize, joining: Joining) {
+        self.joining.insert(node, joining);
+        self.schedule(self.now + 50, Happening::Join { node });
+        for other in 0..self.nodes.len() {
+            self.connect(node, other);
+        }
+    }
+
+    /// Stops a joiner; what its disk has.
+    pub fn interrupt_join(&mut self, node: usize) -> Joining {
+        for other in 0..self.nodes.len() {
+            self.disconnect(node, other);
+        }
+        self.joining.remove(&node).unwrap()
+    }
+
+    fn feed_joining(&mut self, node: usize, input: JoinInput) {
+        let Some(joining) = self.joining.get_mut(&node) else { return };
+        let mut effects = Vec::new();
+        let clock = self.nodes[node].clock(self.now);
+        let joined = joining.step(clock, input, &mut effects);
+        self.after(node, effects);
+        if let Some(store) = joined {
+            drop(self.interrupt_join(node));
+            self.nodes[node].store = Arc::new(store);
+            self.start(node);
+        }
+    }
+
     fn feed(&mut self, node: usize, inputs: Vec<Input>) {
+        if self.joining.contains_key(&node) {
+            for input in inputs {
+                match input {
+                    Input::Connected { peer, .. } => self.feed_joining(node, JoinInput::Connected(peer)),
+                    Input::Disconnected { peer } => self.feed_joining(node, JoinInput::Disconnected(peer)),
+                    _ => {}
+                }
+            }
+            return;
+        }
         let mut effects = Vec::new();
         let result = self.nodes[node].feed(&mut self.chances.disk, self.now, inputs, &mut effects);
         self.settle(node, effects, result);
@@ -769,10 +840,14 @@ impl World {
     }
 
     fn deliver(&mut self, to: usize, from: usize, peer: PeerId, envelope: &Rc<Envelope>) {
-        if self.network.name(to, from) != Some(peer) || self.nodes[to].running.is_none() {
+        if self.network.name(to, from) != Some(peer) || !self.is_up(to) {
             return;
         }
         self.counts.messages += 1;
+        if self.joining.contains_key(&to) {
+            let message = (*envelope.message).clone();
+            return self.feed_joining(to, JoinInput::Message { from: peer, message });
+        }
         if let Some(traffic) = &mut self.traffic {
             traffic.count(&envelope.message);
         }
