@@ -4,7 +4,8 @@
 //! `cargo test --release --test sim` runs a few hundred seeds and every named scenario;
 //! `cargo test --release --test sim -- --ignored` runs 10,000 seeds; `SIM_FIRST_SEED` and `SIM_SEEDS` choose others,
 //! `SIM_STOP_AT_FIRST=1` ends a run with the first that fails.
-//! `SIM_SEED=7 cargo test --release --test sim one_seed -- --nocapture` replays one with a trace.
+//! `SIM_SEED=7 cargo test --release --test sim one_seed -- --nocapture` replays one with a trace, `SIM_SPARSE_SEED=7` and
+//! `one_sparse_seed` one of those in which masternodes are not all linked.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
