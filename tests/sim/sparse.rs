@@ -256,7 +256,7 @@ fn sparse_seeds() {
 }
 
 #[test]
-#[ignore = "takes most of an hour"]
+#[ignore = "takes 20 minutes"]
 fn thousands_of_sparse_seeds() {
     run_all(
         WORLDS,
