@@ -7,6 +7,8 @@
 
 #[path = "process/cluster.rs"]
 mod cluster;
+#[path = "process/floods.rs"]
+mod floods;
 #[path = "process/intruder.rs"]
 mod intruder;
 #[path = "process/machines.rs"]

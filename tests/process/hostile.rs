@@ -2,6 +2,7 @@
 //! memory stays bounded, and who offends is cut off. Latencies are printed and not asserted.
 
 use crate::cluster::Cluster;
+use crate::floods::{self, Flood, Flooded, RIVAL_COINS};
 use crate::intruder::{Fate, Target};
 use crate::offences::{self, Offence, drip_on_many_sockets};
 use crate::payer::{Payer, send, stranger};
@@ -15,6 +16,8 @@ use timed::load::latency::Percentiles;
 const VICTIM: usize = 0;
 /// Who attacks at a time.
 const OFFENDERS: u64 = 4;
+/// Number of the first peer that floods: other nodes than those that offend.
+const FLOODERS: u64 = 1 << 40;
 /// More memory than the bounds of `limits.rs` let a node of four need, however it is attacked.
 const MOST_MEMORY_KIB: u64 = 1_500_000;
 /// Pause between two payments: a light load.
@@ -37,13 +40,24 @@ fn pay_on(cluster: &Cluster, payer: &mut Payer, over: &AtomicBool) -> Vec<u64> {
     latencies
 }
 
+/// Ends what looks at its flag when it is dropped.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Pays while `attack` runs, and prints what that came to.
 fn under<T>(cluster: &Cluster, payer: &mut Payer, name: &str, attack: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
     let (done, latencies) = std::thread::scope(|scope| {
         let paying = scope.spawn(|| pay_on(cluster, payer, &over));
+        // Dropped also where the attack panics, or the payments would go on for ever.
+        let ending = Ending(&over);
         let done = attack();
-        over.store(true, Ordering::Relaxed);
+        drop(ending);
         (done, paying.join().unwrap())
     });
     let count = latencies.len();
@@ -87,6 +101,21 @@ fn repeat(target: &Target, offence: &Offence, length: Duration) {
     }
 }
 
+/// Floods the node as several peers; says how much of it there was.
+fn flood(target: &Target, flood: &Flood, length: Duration) {
+    let (end, flooded) = (Instant::now() + length, Flooded::default());
+    std::thread::scope(|scope| {
+        for number in 0..OFFENDERS {
+            let flooded = &flooded;
+            scope.spawn(move || flood.run(target, FLOODERS + number, end, flooded));
+        }
+    });
+    let [units, links, cut] = [&flooded.units, &flooded.links, &flooded.cut].map(|count| count.load(Ordering::Relaxed));
+    let a_second = units as f64 / length.as_secs_f64();
+    println!("    {a_second:.0} {} a second over {links} links, {cut} of them cut off", flood.unit);
+    assert!(units > 0, "{}: nobody came as far as that", flood.name);
+}
+
 fn attacked(base_port: u16, each: Duration, sockets: usize) {
     let cluster = Cluster::running(4, base_port, 1_000);
     let mut payer = Payer::new(&cluster);
@@ -94,16 +123,27 @@ fn attacked(base_port: u16, each: Duration, sockets: usize) {
     let honest = honest_peers(&cluster);
     assert_eq!(honest.len(), 3, "{honest:?}");
     under(&cluster, &mut payer, "quiet", || std::thread::sleep(each));
-    for offence in offences::all(&payer.chain) {
-        under(&cluster, &mut payer, offence.name, || repeat(&target, &offence, each));
+    let theirs = payer.coins.split_off(payer.coins.len() - RIVAL_COINS);
+    for flooding in floods::all(&payer, theirs).iter().filter(|flooding| is_wanted(flooding.name)) {
+        under(&cluster, &mut payer, flooding.name, || flood(&target, flooding, each));
+    }
+    for offence in offences::all(&payer.chain, cluster.rpc_address(VICTIM)).iter().filter(|o| is_wanted(o.name)) {
+        under(&cluster, &mut payer, offence.name, || repeat(&target, offence, each));
     }
     let name = format!("slow bytes on {sockets} sockets");
-    let closed = under(&cluster, &mut payer, &name, || drip_on_many_sockets(&target, sockets, each));
-    println!("    {closed} sockets closed by the node, all in the end");
+    if is_wanted("slow bytes") {
+        let closed = under(&cluster, &mut payer, &name, || drip_on_many_sockets(&target, sockets, each));
+        println!("    {closed} sockets closed by the node, all in the end");
+    }
     under(&cluster, &mut payer, "quiet again", || std::thread::sleep(each));
     let height = cluster.height(VICTIM) + 2;
     (0..4).for_each(|node| cluster.wait_height(node, height));
     assert_eq!(honest_peers(&cluster), honest, "honest links held, and no other one is there");
+}
+
+/// Whether this attack is one of those that `HOSTILE` names, or all are wanted.
+fn is_wanted(name: &str) -> bool {
+    std::env::var("HOSTILE").ok().is_none_or(|wanted| wanted.split(',').any(|wanted| name.contains(wanted)))
 }
 
 /// The links of the victim: who, and since when.

@@ -1,20 +1,22 @@
 //! What a hostile peer can do to a node over its socket.
 
 use crate::intruder::{Fate, Intruder, Target, frame, header, hear_out_raw};
+use crate::rpc;
+use serde_json::json;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use timed::chain::spec::Chain;
 use timed::limits::MAX_MESSAGE_BYTES;
 use timed::network::Wire;
-use timed::replica::Message;
-use timed::types::block::{BftKind, BftVote};
+use timed::replica::{Message, SealedBlock};
+use timed::types::block::{BftKind, BftVote, Block, Commit, Header, commit_root, evidence_root, tx_root};
 use timed::types::codec::encode;
 use timed::types::hash::{BlockHash, ChainId, Hash, Txid};
 use timed::types::keys::{SecretKey, Signature};
 use timed::types::lock::{Lock, Witness};
-use timed::types::number::{Amount, Height, View};
+use timed::types::number::{Amount, Height, Slot, View};
 use timed::types::transaction::{OutPoint, Payload, Transaction, TxBody, TxOut};
 
 /// Payments in one message, each with a signature over something else.
@@ -32,13 +34,13 @@ const DRIP: Duration = Duration::from_millis(500);
 /// A node that keeps a socket without a handshake for longer than this keeps it for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-type Commit = Box<dyn Fn(&Target, u64) -> io::Result<Fate> + Sync>;
+type Commission = Box<dyn Fn(&Target, u64) -> io::Result<Fate> + Sync>;
 
 /// One way to offend.
 pub struct Offence {
     pub name: &'static str,
     /// Does it as the node of this number. An error is one before the offence was complete.
-    pub commit: Commit,
+    pub commit: Commission,
     /// Least time from one time to the next, for each offender.
     pub every: Duration,
     /// Signatures that do not verify, each time.
@@ -47,10 +49,11 @@ pub struct Offence {
     pub told: Option<&'static str>,
 }
 
-/// Offences that can be committed at once; see [`drip_on_many_sockets`] for the slow one.
-pub fn all(chain: &Chain) -> Vec<Offence> {
+/// Offences that can be committed at once; see [`drip_on_many_sockets`] for the slow one. The node says at `rpc` how high
+/// its chain is.
+pub fn all(chain: &Chain, rpc: SocketAddr) -> Vec<Offence> {
     let offence = |name, told, commit| Offence { name, commit, every: OFTEN, signatures: 0, told };
-    let inside = |plaintext: Vec<u8>| -> Commit {
+    let inside = |plaintext: Vec<u8>| -> Commission {
         Box::new(move |target, number| {
             let mut intruder = Intruder::introduced(target, number, target.chain)?;
             intruder.say(&plaintext)?;
@@ -58,6 +61,7 @@ pub fn all(chain: &Chain) -> Vec<Offence> {
         })
     };
     let (payments, votes) = (bad_payments(chain), bad_votes(chain));
+    let forged = |name, message: fn(Forged) -> Message| offence(name, FAULT, forged(chain, rpc, message));
     vec![
         offence("garbage before the handshake", None, Box::new(garbage_before)),
         offence("a long Noise message before the handshake", None, Box::new(long_before)),
@@ -71,6 +75,7 @@ pub fn all(chain: &Chain) -> Vec<Offence> {
         offence("one of 4 MiB that is no message", FAULT, inside(packed(&bomb(MAX_MESSAGE_BYTES)))),
         Offence { signatures: PAYMENTS, every: Duration::from_millis(400), ..offence("bad payments", FAULT, payments) },
         Offence { signatures: VOTES, every: Duration::from_millis(200), ..offence("bad votes", FAULT, votes) },
+        forged("a block that nobody signed", |forged| Message::Blocks(forged.blocks())),
     ]
 }
 
@@ -133,7 +138,7 @@ fn message(message: Message) -> Vec<u8> {
 }
 
 /// Payments that nobody saw before, well-formed, all with good signatures of something else: each has to be looked at.
-fn bad_payments(chain: &Chain) -> Commit {
+fn bad_payments(chain: &Chain) -> Commission {
     let key = SecretKey::from_bytes(&[0x66; 32]);
     let signature = key.sign(&Hash([1; 32]));
     let value = Amount::new(chain.min_output.get() * 10);
@@ -155,7 +160,7 @@ fn bad_payments(chain: &Chain) -> Commit {
 }
 
 /// Votes on blocks by a masternode's key, as far as anybody can see before looking at the signature.
-fn bad_votes(chain: &Chain) -> Commit {
+fn bad_votes(chain: &Chain) -> Commission {
     let voter = chain.masternodes[1].consensus_key;
     let signature: Signature = SecretKey::from_bytes(&[0x66; 32]).sign(&Hash([1; 32]));
     Box::new(move |target, number| {
@@ -169,6 +174,62 @@ fn bad_votes(chain: &Chain) -> Commit {
         intruder.say(&all)?;
         Ok(intruder.hear_out())
     })
+}
+
+/// A block of this height by a masternode, with everything but signatures.
+struct Forged {
+    header: Header,
+    masternodes: usize,
+}
+
+/// Heights of forged messages from the next one on: blocks are made meanwhile.
+const FORGED_HEIGHTS: u64 = 3;
+
+/// Says what `message` makes of blocks that nobody made, for the next heights.
+fn forged(chain: &Chain, rpc: SocketAddr, message_of: fn(Forged) -> Message) -> Commission {
+    let (chain, leader) = (chain.clone(), chain.masternodes[1].consensus_key);
+    Box::new(move |target, number| {
+        let tip = rpc::call(rpc, "get_block_count", json!([])).ok().and_then(|count| count.as_u64()).unwrap_or(0);
+        let mut intruder = Intruder::introduced(target, number, target.chain)?;
+        let forge = |height: u64| {
+            let header = Header {
+                version: 1,
+                chain_id: chain.id(),
+                height: Height::new(height),
+                slot: Slot::new(number),
+                opened: height,
+                prev: BlockHash([1; 32]),
+                tx_root: tx_root([]),
+                tx_count: 0,
+                state_root: Hash([2; 32]),
+                last_commit_root: commit_root(None),
+                evidence_root: evidence_root(&[]),
+                validators_hash: Hash([3; 32]),
+                next_validators_hash: Hash([3; 32]),
+                beacon: Hash([4; 32]),
+                proposer: leader,
+                reward: Amount::ZERO,
+            };
+            message(message_of(Forged { header, masternodes: chain.masternodes.len() }))
+        };
+        let all: Vec<u8> = (1..=FORGED_HEIGHTS).flat_map(|further| forge(tip + further)).collect();
+        intruder.say(&all)?;
+        Ok(intruder.hear_out())
+    })
+}
+
+impl Forged {
+    fn signature(&self) -> Signature {
+        SecretKey::from_bytes(&[0x66; 32]).sign(&self.header.tx_root)
+    }
+
+    fn blocks(self) -> Vec<SealedBlock> {
+        let signatures = vec![Some(self.signature()); self.masternodes];
+        let (height, block_hash) = (self.header.height, self.header.hash());
+        let commit = Commit { height, view: View::ZERO, block_hash, signatures };
+        let block = Block { header: self.header, txs: vec![], last_commit: None, evidence: vec![], vdf: None };
+        vec![SealedBlock { block, commit }]
+    }
 }
 
 /// Begins a handshake on that many sockets and goes on byte by byte; one that the node closes is opened anew, for that

@@ -55,6 +55,12 @@ impl Payer {
         payer
     }
 
+    /// One with the same key and no coins.
+    pub fn like(&self) -> Self {
+        let (chain, key) = (self.chain.clone(), self.key.clone());
+        Self { chain, key, coins: Vec::new(), made: BTreeMap::new(), memo: 0 }
+    }
+
     pub fn lock(&self) -> Lock {
         Lock::of_key(&self.key.public_key())
     }
@@ -65,31 +71,37 @@ impl Payer {
 
     /// A payment of `value` to `to`, the rest of the coin back to the payer.
     pub fn pay(&mut self, coin: Coin, to: Lock, value: u64) -> Transaction {
+        self.memo += 1;
+        let tx = self.pay_with(coin, to, value, self.memo.to_le_bytes().to_vec());
+        self.made.insert(tx.body.txid(), tx.body.inputs.clone());
+        tx
+    }
+
+    /// The same with this memo, and not remembered.
+    pub fn pay_with(&self, coin: Coin, to: Lock, value: u64, memo: Vec<u8>) -> Transaction {
         let fee = self.chain.min_fee_rate * 400;
         let rest = coin.value - value - fee;
-        self.memo += 1;
         let out = |value, lock| TxOut { value: Amount::new(value), lock };
         let outputs = vec![out(rest, self.lock()), out(value, to)];
-        self.signed(vec![coin.outpoint], outputs)
+        self.signed(vec![coin.outpoint], outputs, memo)
     }
 
     /// A payment of `value` to each of `to`; the rest of the coin back to the payer.
     pub fn pay_many(&mut self, coin: Coin, to: &[Lock], value: u64) -> Transaction {
         self.memo += 1;
+        let memo = self.memo.to_le_bytes().to_vec();
         let outputs: Vec<TxOut> = to.iter().map(|lock| TxOut { value: Amount::new(value), lock: *lock }).collect();
-        let mut tx = self.signed(vec![coin.outpoint], outputs);
+        let mut tx = self.signed(vec![coin.outpoint], outputs, memo.clone());
         // The size without the last output, and room for that.
         let fee = self.chain.min_fee_rate * (encode(&tx).len() as u64 + 64);
         let rest = coin.value - value * to.len() as u64 - fee;
         tx.body.outputs.push(TxOut { value: Amount::new(rest), lock: self.lock() });
-        self.signed(tx.body.inputs, tx.body.outputs)
+        self.signed(tx.body.inputs, tx.body.outputs, memo)
     }
 
-    fn signed(&mut self, inputs: Vec<OutPoint>, outputs: Vec<TxOut>) -> Transaction {
-        let memo = self.memo.to_le_bytes().to_vec();
+    fn signed(&self, inputs: Vec<OutPoint>, outputs: Vec<TxOut>, memo: Vec<u8>) -> Transaction {
         let body = TxBody { version: 1, inputs, outputs, payload: Payload::Transfer, memo };
         let signature = self.key.sign(&sighash(&self.chain.id(), &body.txid()));
-        self.made.insert(body.txid(), body.inputs.clone());
         Transaction { witnesses: vec![Witness::Key { pubkey: self.key.public_key(), signature }], body }
     }
 
