@@ -228,7 +228,7 @@ impl Replica {
             VerifiedMessage::GetVotes { epoch, txids } => self.serve_votes(from, epoch, &txids),
             VerifiedMessage::Proposal(proposal) => self.proposal(now, Some(from), proposal),
             VerifiedMessage::BftVote(vote) => self.bft_vote(now, from, vote),
-            VerifiedMessage::Commit(commit) => self.heard_commit(now, commit),
+            VerifiedMessage::Commit(commit) => self.heard_commit(now, from, commit),
             VerifiedMessage::GetBlocks { from: height, count } => {
                 self.serve_history(from, HistoryRequest::Blocks { from: height, count });
             }

@@ -181,13 +181,15 @@ impl Replica {
         Message::Status { height: tip.header.height, hash: tip.hash, lowest: self.store.lowest_block() }
     }
 
-    pub(super) fn heard_commit(&mut self, now: TimeMs, commit: Commit) {
+    /// Who passes a commit on has checked it: one of the current height that no quorum signed is its sender's fault.
+    pub(super) fn heard_commit(&mut self, now: TimeMs, from: PeerId, commit: Commit) {
         if commit.height != self.height() {
             return;
         }
         let set = self.set();
-        if let Ok(commit) = self.verifier.commit(commit, &set) {
-            self.tsdc.certificate(now, commit);
+        match self.verifier.commit(commit, &set) {
+            Ok(commit) => self.tsdc.certificate(now, commit),
+            Err(_) => self.out.push(Command::Fault { peer: from, what: "a commit that no quorum of its set signed" }),
         }
     }
 

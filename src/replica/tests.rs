@@ -7,6 +7,7 @@ use crate::ledger::state::ChainState;
 use crate::ledger::testing::{self, Draft};
 use crate::signer::{LogContents, Signer};
 use crate::storage::memory::MemoryStore;
+use crate::types::keys::SecretKey;
 use crate::types::number::Amount;
 use crate::types::transaction::{OutPoint, Payload, TxBody, TxOut};
 
@@ -96,4 +97,21 @@ fn who_sends_a_block_that_no_quorum_signed_is_blamed() {
     assert!(blamed(block.header.hash(), height), "no signatures");
     assert!(blamed(Default::default(), height), "another block's commit");
     assert!(!blamed(Default::default(), height.next()), "what does not follow the tip is nobody's fault");
+}
+
+#[test]
+fn who_sends_a_commit_that_no_quorum_signed_is_blamed() {
+    let Scene { mut replica, .. } = scene();
+    let peer = PeerId(7);
+    replica.step(START, Input::Connected { peer, key: None });
+    let next = replica.height();
+    let mut blamed = |height, signatures| {
+        let commit = Commit { height, view: Default::default(), block_hash: Default::default(), signatures };
+        let commands = replica.step(START, Input::Message { from: peer, message: VerifiedMessage::Commit(commit) });
+        commands.iter().any(|command| matches!(command, Command::Fault { peer: PeerId(7), .. }))
+    };
+    let forged = Some(SecretKey::from_bytes(&[9; 32]).sign(&Default::default()));
+    assert!(blamed(next, vec![forged]), "signed by somebody else");
+    assert!(blamed(next, vec![None]), "no quorum");
+    assert!(!blamed(next.next(), vec![None]), "whose set is not known here");
 }

@@ -11,7 +11,7 @@ use timed::chain::spec::Chain;
 use timed::limits::MAX_MESSAGE_BYTES;
 use timed::network::Wire;
 use timed::replica::{Message, SealedBlock};
-use timed::types::block::{BftKind, BftVote, Block, Commit, Header, commit_root, evidence_root, tx_root};
+use timed::types::block::{BftKind, BftVote, Block, Commit, Header, Proposal, commit_root, evidence_root, tx_root};
 use timed::types::codec::encode;
 use timed::types::hash::{BlockHash, ChainId, Hash, Txid};
 use timed::types::keys::{SecretKey, Signature};
@@ -76,6 +76,8 @@ pub fn all(chain: &Chain, rpc: SocketAddr) -> Vec<Offence> {
         Offence { signatures: PAYMENTS, every: Duration::from_millis(400), ..offence("bad payments", FAULT, payments) },
         Offence { signatures: VOTES, every: Duration::from_millis(200), ..offence("bad votes", FAULT, votes) },
         forged("a block that nobody signed", |forged| Message::Blocks(forged.blocks())),
+        forged("a commit that nobody signed", |forged| Message::Commit(forged.blocks().remove(0).commit)),
+        forged("a proposal that its leader did not sign", |forged| Message::Proposal(Box::new(forged.proposal()))),
     ]
 }
 
@@ -229,6 +231,20 @@ impl Forged {
         let commit = Commit { height, view: View::ZERO, block_hash, signatures };
         let block = Block { header: self.header, txs: vec![], last_commit: None, evidence: vec![], vdf: None };
         vec![SealedBlock { block, commit }]
+    }
+
+    fn proposal(self) -> Proposal {
+        Proposal {
+            view: View::ZERO,
+            proof: None,
+            signature: self.signature(),
+            leader: self.header.proposer,
+            header: self.header,
+            txids: vec![],
+            last_commit: None,
+            evidence: vec![],
+            vdf: None,
+        }
     }
 }
 
