@@ -296,6 +296,16 @@ pub const MAX_STEP_INPUTS: usize = 512;
 pub const BUSY_STEP_INPUTS: usize = 16;
 /// ..so that no two such steps begin within this time.
 pub const BUSY_STEP_INTERVAL: Duration = Duration::from_millis(4);
+/// What peers without a masternode's key ask of the replica gets one in so many parts of its time..
+pub const STRANGERS_SHARE: u32 = 4;
+/// ..in steps of this weight, about as many microseconds times 16..
+pub const STRANGERS_STEP_WEIGHT: usize = 64;
+/// ..where this many looked-up transactions weigh one.
+pub const LOOKUPS_PER_WEIGHT: usize = 16;
+/// Most of their messages verified together.
+pub const MAX_STRANGERS_VERIFIED_TOGETHER: usize = 64;
+/// How much less their signatures matter to the system's scheduler than everything else.
+pub const STRANGERS_NICENESS: i32 = 10;
 /// Most messages verified together.
 pub const MAX_VERIFIED_TOGETHER: usize = 512;
 /// Most transactions that users have under verification or on the way into the pool at a time; who comes then waits.

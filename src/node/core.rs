@@ -13,7 +13,7 @@ use super::input::{Inbox, InputKind, NodeInput, Question};
 use super::lanes::Taken;
 use super::view::{Gauges, View};
 use crate::ledger::{Stage, Submission, VerifiedTx};
-use crate::limits::{BUSY_STEP_INPUTS, BUSY_STEP_INTERVAL, MAX_STEP_INPUTS};
+use crate::limits::{BUSY_STEP_INPUTS, BUSY_STEP_INTERVAL, MAX_STEP_INPUTS, STRANGERS_SHARE, STRANGERS_STEP_WEIGHT};
 use crate::replica::{Command, CommittedBlock, Event, Input, Message, PeerId, Replica};
 use crate::types::number::{Height, TimeMs};
 use std::sync::Arc;
@@ -85,9 +85,16 @@ impl<W: Wire> Core<W> {
         self.execute(clock::now(), first);
         self.view.set_gauges(Gauges::of(&self.replica));
         self.disk.repeat_signed();
+        // When strangers have their turn: they get a share of this thread's time, however much they ask for.
+        let mut turn = Instant::now();
         loop {
-            let wait = clock::until(self.replica.next_wake());
-            let Taken::Items(items) = self.inbox.take(MAX_STEP_INPUTS, Some(wait)) else { return Ok(()) };
+            let turn_in = turn.saturating_duration_since(Instant::now());
+            let (share, wait) = match turn_in.is_zero() {
+                true => (STRANGERS_STEP_WEIGHT, clock::until(self.replica.next_wake())),
+                false => (0, clock::until(self.replica.next_wake()).min(turn_in)),
+            };
+            let taken = self.inbox.take(MAX_STEP_INPUTS, share, Some(wait));
+            let Taken::Items { items, of_strangers } = taken else { return Ok(()) };
             let mut inputs = Vec::with_capacity(items.len().max(1));
             let mut questions = Vec::new();
             let mut holds = Vec::new();
@@ -118,6 +125,9 @@ impl<W: Wire> Core<W> {
             self.answer(questions);
             let is_busy = holds.len() >= BUSY_STEP_INPUTS;
             drop(holds);
+            if of_strangers > 0 {
+                turn = Instant::now() + started.elapsed() * (STRANGERS_SHARE - 1);
+            }
             if is_busy {
                 // Lets more arrive: what many small steps cost grows with their number, and so does the wait for a core.
                 std::thread::sleep(BUSY_STEP_INTERVAL.saturating_sub(started.elapsed()));

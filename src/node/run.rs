@@ -10,7 +10,7 @@ use super::history::{HistoryServer, HistoryWire};
 use super::input::{Held, Inbox, NodeInput};
 use super::keeper::Keeper;
 use super::lanes::Lane;
-use super::verify::{FaultSink, VerifyStage, VerifyThreads};
+use super::verify::{FaultSink, Standing, VerifyStage, VerifyThreads};
 use super::view::View;
 use super::votes::{self, LostVotesWord, OpenedVotes, VotesError, VotesOptions};
 use super::{clock, clock_watch, join, lanes, masternode_links};
@@ -29,8 +29,9 @@ use crate::storage::sled_store::{Keep, SledStore, StoreOptions};
 use crate::storage::store::{Archive, StoreError};
 use crate::storage::write_ahead::{WriteAhead, WriteError};
 use crate::types::hash::BlockHash;
-use crate::types::keys::SecretKey;
+use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::number::Height;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -191,7 +192,7 @@ impl Node {
             Ok(txs) => stage.restore(txs),
             Err(error) => warn!(%error, "transactions that were not final are forgotten"),
         }
-        let pump = tokio::spawn(pump(events, Arc::clone(&stage), Arc::clone(&inbox)));
+        let pump = tokio::spawn(pump(events, Arc::clone(&stage), Arc::clone(&inbox), Arc::clone(&view)));
         let sink = Keeper::new(Arc::clone(&store), options.keep, options.chain.clone());
         let (disk, disk_threads) =
             DiskHandle::start(log, (signer, guard), Arc::clone(&verifier), Arc::clone(&inbox), sink)?;
@@ -330,19 +331,27 @@ fn faults(network: NetworkHandle) -> FaultSink {
     })
 }
 
-/// Hands on what peers say.
-async fn pump(mut events: mpsc::Receiver<NetworkEvent>, stage: Arc<VerifyStage>, inbox: Arc<Inbox>) {
+/// Hands on what peers say, and who they are: a key that anybody can make for himself counts for nothing.
+async fn pump(mut events: mpsc::Receiver<NetworkEvent>, stage: Arc<VerifyStage>, inbox: Arc<Inbox>, view: Arc<View>) {
+    let mut keys: BTreeMap<PeerId, PublicKey> = BTreeMap::new();
     while let Some(event) = events.recv().await {
         match event {
             NetworkEvent::Connected { peer, info } => {
                 info!(peer = peer.0, address = %info.address, masternode = info.masternode.is_some(), "connected");
+                keys.extend(info.masternode.map(|key| (peer, key)));
                 inbox.push(Lane::Express, NodeInput::replica(Input::Connected { peer, key: info.masternode }));
             }
             NetworkEvent::Message { peer, message, size: _, allowance } => {
-                stage.message(peer, message, Held::Link(allowance));
+                let is_registered = |key| view.tip().registry.by_key(key).is_some_and(|record| !record.slashed);
+                let standing = match keys.get(&peer).is_some_and(is_registered) {
+                    true => Standing::Masternode,
+                    false => Standing::Stranger,
+                };
+                stage.message(peer, standing, message, Held::Link(allowance));
             }
             NetworkEvent::Disconnected { peer, reason } => {
                 info!(peer = peer.0, %reason, "disconnected");
+                keys.remove(&peer);
                 inbox.push(Lane::Express, NodeInput::replica(Input::Disconnected { peer }));
             }
         }
