@@ -28,6 +28,8 @@ mod watch;
 #[path = "process/wire.rs"]
 mod wire;
 
+#[path = "process/banned.rs"]
+mod banned;
 #[path = "process/clients.rs"]
 mod clients;
 #[path = "process/crashes.rs"]
