@@ -7,9 +7,12 @@ mod fuzz;
 #[path = "fuzz_corpus/seeds.rs"]
 mod seeds;
 
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha12Rng;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Most files and bytes of a corpus: what is read by everybody who has the repository stays small.
 const MOST_FILES: usize = 100;
@@ -64,4 +67,51 @@ fn write_the_first_corpora() {
             fs::write(folder(target).join(name), bytes).unwrap();
         }
     }
+}
+
+/// Without a fuzzer: the corpora with random changes, for `FUZZ_SECONDS` each. It does not see which of them lead to a new
+/// place, so it finds less than `cargo fuzz`, and needs nothing but the tests' own compiler.
+#[test]
+#[ignore = "takes as long as it is told"]
+fn corpora_with_random_changes_hold() {
+    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
+    for (target, check) in fuzz::TARGETS {
+        let files: Vec<Vec<u8>> = corpus(target).into_iter().map(|(_, bytes)| bytes).collect();
+        let (end, mut tried) = (Instant::now() + Duration::from_secs(seconds), 0u64);
+        while Instant::now() < end {
+            let mut rng = ChaCha12Rng::seed_from_u64(tried);
+            let bytes = changed(&files, &mut rng);
+            if std::panic::catch_unwind(|| check(&bytes)).is_err() {
+                let file = std::env::temp_dir().join(format!("{target}-{tried}"));
+                fs::write(&file, &bytes).unwrap();
+                panic!("{target}: {}; see above", file.display());
+            }
+            tried += 1;
+        }
+        println!("{target}: {tried} in {seconds} s");
+    }
+}
+
+/// One of the files, with a few places changed as a fuzzer does it.
+fn changed(files: &[Vec<u8>], rng: &mut ChaCha12Rng) -> Vec<u8> {
+    let mut bytes = files[rng.random_range(0..files.len())].clone();
+    for _ in 0..rng.random_range(1..5) {
+        let at = rng.random_range(0..=bytes.len());
+        let end = rng.random_range(at..=bytes.len().min(at + 40));
+        let other = &files[rng.random_range(0..files.len())];
+        let from = rng.random_range(0..=other.len());
+        match rng.random_range(0..6) {
+            0 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << rng.random_range(0..8)),
+            1 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = rng.random()),
+            2 => drop(bytes.drain(at..end)),
+            // Lengths and numbers of other widths than they need.
+            3 => drop(bytes.splice(at..end, [rng.random_range(250..=255u8), 0, 0, 1])),
+            4 => drop(bytes.splice(at..end, other[from..other.len().min(from + 40)].to_vec())),
+            _ => {
+                let part = bytes[at..end].to_vec();
+                drop(bytes.splice(at..at, part));
+            }
+        }
+    }
+    bytes
 }
