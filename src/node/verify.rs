@@ -239,10 +239,10 @@ impl Convicted {
     }
 }
 
-/// Blocks are what this node asked for, or get their sender banned; the rest waits for the strangers' turn.
+/// Blocks and headers are what this node asked for, or get their sender banned; the rest waits for the strangers' turn.
 fn lane_of_stranger(message: &VerifiedMessage) -> Lane {
     let lookups = match message {
-        VerifiedMessage::Blocks(_) => return Lane::Ordinary,
+        VerifiedMessage::Blocks(_) | VerifiedMessage::Headers(_) => return Lane::Ordinary,
         VerifiedMessage::TxAnnounce(txids)
         | VerifiedMessage::GetTxs(txids)
         | VerifiedMessage::SampleQuery { txids, .. }
@@ -251,9 +251,14 @@ fn lane_of_stranger(message: &VerifiedMessage) -> Lane {
         VerifiedMessage::Votes(batch) => batch.txids.len(),
         // Taking one in costs several times a look.
         VerifiedMessage::Txs(txs) => txs.len().saturating_mul(4),
-        // Read from the disk, and sent.
-        VerifiedMessage::GetBlocks { .. } => return Lane::Strangers { weight: STRANGERS_STEP_WEIGHT },
-        VerifiedMessage::Status { .. }
+        // The newest are read and sent by the replica itself.
+        VerifiedMessage::GetBlocks { .. } | VerifiedMessage::GetHeaders { .. } => {
+            return Lane::Strangers { weight: STRANGERS_STEP_WEIGHT };
+        }
+        VerifiedMessage::Links(keys) => keys.len(),
+        VerifiedMessage::IHave(signatures) | VerifiedMessage::IWant(signatures) => signatures.len(),
+        VerifiedMessage::AboutHistory(_)
+        | VerifiedMessage::Status { .. }
         | VerifiedMessage::Proposal(_)
         | VerifiedMessage::BftVote(_)
         | VerifiedMessage::Commit(_)
@@ -317,7 +322,7 @@ mod tests {
         assert_eq!(weight(VerifiedMessage::TxAnnounce(txids(1))), 1);
         let many = txids(MAX_REQUEST_TXIDS);
         assert_eq!(weight(VerifiedMessage::GetTxs(many)), 1 + MAX_REQUEST_TXIDS / LOOKUPS_PER_WEIGHT);
-        assert_eq!(weight(VerifiedMessage::GetBlocks { from: Height::ZERO }), STRANGERS_STEP_WEIGHT);
+        assert_eq!(weight(VerifiedMessage::GetBlocks { from: Height::ZERO, count: 1 }), STRANGERS_STEP_WEIGHT);
         assert_eq!(lane_of_stranger(&VerifiedMessage::Blocks(Vec::new())), Lane::Ordinary);
     }
 

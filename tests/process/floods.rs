@@ -127,7 +127,7 @@ pub fn all(payer: &Payer, coins: Vec<Coin>) -> Vec<Flood> {
             |n, count| Message::GetVotes { epoch: Epoch::new(count % 64), txids: unknown(n, count) },
             many,
         ),
-        questions("GetBlocks", |_, _| Message::GetBlocks { from: Height::new(1) }, 1),
+        questions("GetBlocks", |_, _| Message::GetBlocks { from: Height::new(1), count: 64 }, 1),
     ]
 }
 

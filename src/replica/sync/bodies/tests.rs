@@ -140,5 +140,6 @@ fn blocks_ahead_of_the_tip_are_bounded() {
     assert!(expected_bytes(10_000) * 10 > MAX_BYTES_AHEAD);
     scene.bodies.tip_is(Height::new(100));
     let more: u32 = scene.ask(1).iter().map(|(.., count)| count).sum();
-    assert_eq!(more, 100, "as the tip moves on, so does the line");
+    assert!((100..164).contains(&more), "as the tip moves on, so does the line, by whole ranges: {more}");
+    assert!(scene.bodies.len() < MAX_BLOCKS_AHEAD + MAX_BLOCKS_PER_MESSAGE);
 }
