@@ -4,10 +4,11 @@
 //! it. Keys are put in ascending order: sled takes them three times as fast.
 
 use super::schema::{
-    FORMAT, HeaderRecord, HistoryRecord, META_CHAIN, META_FORMAT, META_TIP, Punished, Spender, TipRecord, Trees,
-    TxPlace, damaged, height_key, history_key, lock_key, outpoint_key, read, taken_key, unspent_key, validator_key,
-    value,
+    FORMAT, HeaderRecord, HistoryRecord, META_CHAIN, META_FORMAT, META_TIP, META_TOGETHER, Punished, Spender,
+    TipRecord, Trees, TxPlace, damaged, height_key, history_key, lock_key, outpoint_key, read, taken_key, unspent_key,
+    validator_key, value,
 };
+use super::together::Placed;
 use super::{SledStore, View, Writer};
 use crate::chain::registry::{Masternode, Registry};
 use crate::chain::spec::ChainSpec;
@@ -21,10 +22,12 @@ use crate::storage::moved::{Moved, moved, sums};
 use crate::storage::store::{LockTotals, StoreError};
 use crate::types::hash::MasternodeId;
 use crate::types::id_map::IdSet;
+use crate::types::lock::Lock;
 use crate::types::number::Height;
 use crate::types::transaction::{OutPoint, Transaction};
 use sled::Tree;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -76,8 +79,14 @@ impl SledStore {
         if !blocks.is_empty() {
             files.sync()?;
         }
-        for (block, (location, places)) in blocks.iter().zip(&places) {
-            self.index(block, *location, places)?;
+        let placed: Vec<Placed<'_>> = blocks
+            .iter()
+            .zip(&places)
+            .map(|(block, (location, places))| (&***block, *location, places.as_slice()))
+            .collect();
+        match placed[..] {
+            [(block, location, places)] => self.index(block, location, places)?,
+            _ => self.index_together(&placed)?,
         }
         if blocks.iter().any(|block| block.changes.closed_epoch.is_some()) { self.complete_epochs() } else { Ok(()) }
     }
@@ -93,7 +102,7 @@ impl SledStore {
         let before = self.view();
         let totals = step.totals_after(before.transactions, before.outputs)?;
         put_hidden(&self.trees, &step)?;
-        make_tip(&self.trees, &self.options.chain, Some(&before.state.registry), &step, totals)?;
+        make_tip(&self.trees, &self.options.chain, Some(&before.state.registry), std::slice::from_ref(&step), totals)?;
         let leaving: IdSet<OutPoint> = step.changes.spent.iter().map(|(outpoint, _)| *outpoint).collect();
         let (transactions, outputs) = totals;
         self.set_view(View { state: step.changes.state.clone(), transactions, outputs, leaving });
@@ -110,7 +119,7 @@ pub(super) fn put_genesis(trees: &Trees, spec: &ChainSpec, step: &Step<'_>) -> R
     trees.meta.insert(META_FORMAT, value(&FORMAT))?;
     trees.meta.insert(META_CHAIN, value(&step.changes.state.header.chain_id))?;
     let totals = step.totals_after(0, 0)?;
-    make_tip(trees, spec, None, step, totals)
+    make_tip(trees, spec, None, std::slice::from_ref(step), totals)
 }
 
 impl Step<'_> {
@@ -139,6 +148,19 @@ pub(super) type Sink<'a> = dyn FnMut(&Tree, &[u8], Vec<u8>) -> Result<(), StoreE
 /// Every entry that a block adds, those of one tree in ascending order. Amounts in `history` follow from what the tree
 /// has below the block.
 pub(super) fn for_each_entry(trees: &Trees, step: &Step<'_>, sink: &mut Sink<'_>) -> Result<(), StoreError> {
+    entries(trees, step, &mut RunningTotals::new(), sink)
+}
+
+/// What locks have after blocks that are not in the index yet.
+pub(super) type RunningTotals = HashMap<Lock, LockTotals>;
+
+/// [`for_each_entry`] of a block behind others that `totals` has seen, and sees it.
+pub(super) fn entries(
+    trees: &Trees,
+    step: &Step<'_>,
+    totals: &mut RunningTotals,
+    sink: &mut Sink<'_>,
+) -> Result<(), StoreError> {
     let (changes, height) = (step.changes, step.height());
     let places = step.places.iter().copied().chain(std::iter::repeat((0, 0)));
     let positions = changes.txids.iter().zip(0u32..).zip(places);
@@ -159,7 +181,7 @@ pub(super) fn for_each_entry(trees: &Trees, step: &Step<'_>, sink: &mut Sink<'_>
         [punishment.taken, punishment.left].map(|outpoint| (outpoint_key(&outpoint), place.clone()))
     });
     in_order(&trees.punished, places, sink)?;
-    history_entries(&trees.history, step, sink)?;
+    history_entries(&trees.history, step, totals, sink)?;
     let state = &changes.state;
     if height == Height::ZERO || changes.closed_epoch.is_some() {
         let epoch = changes.closed_epoch.map_or_else(Default::default, |epoch| epoch.next());
@@ -180,9 +202,20 @@ fn in_order<K: AsRef<[u8]> + Ord>(
     entries.into_iter().try_for_each(|(key, value)| sink(tree, key.as_ref(), value))
 }
 
-fn history_entries(history: &Tree, step: &Step<'_>, sink: &mut Sink<'_>) -> Result<(), StoreError> {
+fn history_entries(
+    history: &Tree,
+    step: &Step<'_>,
+    totals: &mut RunningTotals,
+    sink: &mut Sink<'_>,
+) -> Result<(), StoreError> {
     for of_lock in moved(step.txs, step.changes).chunk_by(|a, b| a.lock == b.lock) {
-        let LockTotals { balance, outputs } = totals_after(history, step.height(), of_lock)?;
+        let lock = of_lock[0].lock;
+        let before = match totals.get(&lock) {
+            Some(before) => *before,
+            None => last_totals(history, &lock_key(&lock), step.height())?,
+        };
+        let after @ LockTotals { balance, outputs } = totals_after(before, of_lock)?;
+        totals.insert(lock, after);
         for of_tx in of_lock.chunk_by(|a, b| a.txid == b.txid) {
             let (received, sent) = sums(of_tx).ok_or_else(|| damaged("the amounts of a transaction do not add up"))?;
             let record = HistoryRecord { received, sent, balance, outputs, is_punishment: of_tx[0].is_punishment };
@@ -193,8 +226,7 @@ fn history_entries(history: &Tree, step: &Step<'_>, sink: &mut Sink<'_>) -> Resu
 }
 
 /// What a lock has after the block, from what it had before and what moved.
-fn totals_after(history: &Tree, height: Height, moved: &[Moved]) -> Result<LockTotals, StoreError> {
-    let before = last_totals(history, &lock_key(&moved[0].lock), height)?;
+fn totals_after(before: LockTotals, moved: &[Moved]) -> Result<LockTotals, StoreError> {
     let balance = sums(moved).and_then(|(received, sent)| before.balance.checked_add(received)?.checked_sub(sent));
     let created = moved.iter().filter(|moved| moved.is_received).count() as u64;
     let outputs = before.outputs.checked_add(created).and_then(|all| all.checked_sub(moved.len() as u64 - created));
@@ -212,30 +244,38 @@ pub(super) fn last_totals(history: &Tree, lock: &[u8], height: Height) -> Result
     Ok(LockTotals { balance: record.balance, outputs: record.outputs })
 }
 
-/// The one step that shows the block: everything or nothing of it.
+/// The one step that shows the blocks: everything or nothing of them. They have consecutive heights.
 pub(super) fn make_tip(
     trees: &Trees,
     spec: &ChainSpec,
     registry: Option<&Registry>,
-    step: &Step<'_>,
+    steps: &[Step<'_>],
     (transactions, outputs): (u64, u64),
 ) -> Result<(), StoreError> {
-    let state = &step.changes.state;
-    let key = height_key(step.height());
-    let header = HeaderRecord { header: state.header.clone(), hash: state.hash, location: step.location };
-    let (header, tip) = (value(&header), value(&tip_record(spec, state, transactions, outputs)));
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return Ok(()) };
+    let header = |step: &Step<'_>| {
+        let state = &step.changes.state;
+        let record = HeaderRecord { header: state.header.clone(), hash: state.hash, location: step.location };
+        (height_key(step.height()), state.hash, value(&record))
+    };
+    let new_headers: Vec<_> = steps.iter().map(header).collect();
+    let state = &last.changes.state;
+    let (tip, together) = (value(&tip_record(spec, state, transactions, outputs)), value(&first.height()));
     let (changed, gone) = registry_changes(registry, &state.registry);
     let changed: Vec<_> = changed.into_iter().map(|record| (record.id.0, value(record))).collect();
     let all = (&trees.headers, &trees.block_by_hash, &trees.masternodes, &trees.meta);
     let done = all.transaction(|(headers, block_by_hash, masternodes, meta)| {
-        headers.insert(&key, header.as_slice())?;
-        block_by_hash.insert(&state.hash.0, &key)?;
+        for (key, hash, header) in &new_headers {
+            headers.insert(key, header.as_slice())?;
+            block_by_hash.insert(&hash.0, key)?;
+        }
         for (id, record) in &changed {
             masternodes.insert(id, record.as_slice())?;
         }
         for id in &gone {
             masternodes.remove(&id.0)?;
         }
+        meta.insert(META_TOGETHER, together.as_slice())?;
         meta.insert(META_TIP, tip.as_slice())?;
         Ok::<(), ConflictableTransactionError<Infallible>>(())
     });

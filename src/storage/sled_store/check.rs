@@ -6,8 +6,8 @@
 use super::View;
 use super::apply::{Step, put_genesis, remove_spent};
 use super::schema::{
-    FORMAT, HeaderRecord, META_CHAIN, META_FORMAT, META_TIP, TipRecord, Trees, damaged, height_key, outpoint_key, read,
-    read_outpoint, unspent_key, validator_key,
+    FORMAT, HeaderRecord, META_CHAIN, META_FORMAT, META_TIP, META_TOGETHER, TipRecord, Trees, damaged, height_key,
+    outpoint_key, read, read_outpoint, unspent_key, validator_key,
 };
 use crate::chain::genesis::{state_entry, state_root};
 use crate::chain::registry::{Masternode, Registry};
@@ -140,8 +140,19 @@ pub(super) fn validator_set(tree: &Tree, epoch: Epoch) -> Result<Option<Validato
     Ok(Some(set).filter(|set| !set.is_empty()))
 }
 
-/// Removes what the tip spends and a crash left.
-fn finish_removals(trees: &Trees, reader: &BlockReader, header: &HeaderRecord) -> Result<(), StoreError> {
+/// Removes what the tip spends, and the blocks that went in together with it, and a crash left.
+fn finish_removals(trees: &Trees, reader: &BlockReader, tip: &HeaderRecord) -> Result<(), StoreError> {
+    let first = trees.meta.get(META_TOGETHER)?.map(|bytes| read::<Height>("meta", &bytes)).transpose()?;
+    let last = tip.header.height;
+    for height in first.unwrap_or(last).get()..last.get() {
+        let record = trees.headers.get(height_key(Height::new(height)))?;
+        let record = record.ok_or_else(|| damaged(format!("the header of block {height} is missing")))?;
+        remove_left(trees, reader, &read("headers", &record)?)?;
+    }
+    remove_left(trees, reader, tip)
+}
+
+fn remove_left(trees: &Trees, reader: &BlockReader, header: &HeaderRecord) -> Result<(), StoreError> {
     let height = header.header.height;
     let Some(location) = &header.location else { return Ok(()) };
     let block = reader.block(height, location)?;

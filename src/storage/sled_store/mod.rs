@@ -18,6 +18,7 @@ mod flush;
 mod keep;
 mod read;
 mod schema;
+mod together;
 mod verify;
 
 pub use base::base_of;

@@ -97,6 +97,8 @@ pub(super) const META_CHAIN: &[u8] = b"chain";
 pub(super) const META_TIP: &[u8] = b"tip";
 /// [`BaseRecord`]; absent where the index goes back to genesis.
 pub(super) const META_BASE: &[u8] = b"base";
+/// Height of the first of the blocks that went in together with the tip; absent before any did.
+pub(super) const META_TOGETHER: &[u8] = b"together";
 /// Last record of the journal that was synced at the last flush.
 pub(super) const META_JOURNAL: &[u8] = b"journal";
 

@@ -1,7 +1,7 @@
 //! A block that is applied half: nothing of it shows, and the next start finishes or forgets it.
 
-use super::SledStore;
 use super::apply::{Step, make_tip, put_hidden, remove_spent};
+use super::{SledStore, together};
 use crate::storage::block_record::encode_record;
 use crate::storage::files::DiskFiles;
 use crate::storage::tests::scene::Scene;
@@ -57,7 +57,7 @@ fn apply_half(scene: &Scene, store: &SledStore, got: Got) {
         return;
     }
     let totals = step.totals_after(before.transactions, before.outputs).unwrap();
-    make_tip(&store.trees, &scene.chain, Some(&before.state.registry), &step, totals).unwrap();
+    make_tip(&store.trees, &scene.chain, Some(&before.state.registry), std::slice::from_ref(&step), totals).unwrap();
     if got == Got::ToHalfOfTheRemovals {
         let spent = &block.changes.spent;
         remove_spent(&store.trees, &spent[..spent.len() / 2]).unwrap();
@@ -101,6 +101,75 @@ fn a_start_finishes_what_was_applied_half() {
             store.apply(&scene.blocks[expected..]).unwrap();
             scene.check_store(&store);
         }
+    }
+}
+
+/// Applies all blocks after the tip in one go as far as `got`, past the store's own view of them.
+fn apply_half_together(scene: &Scene, store: &SledStore, got: Got) {
+    let before = store.view();
+    let blocks = &scene.blocks[before.state.height().get() as usize..];
+    let mut writer = store.lock_writer();
+    let files = writer.blocks.as_mut().unwrap();
+    let mut records = Vec::new();
+    for block in blocks {
+        let record = encode_record(&block.block, &block.commit, &block.changes.inputs);
+        records.push((files.append(block.changes.height, &record).unwrap(), record));
+    }
+    files.sync().unwrap();
+    let mut steps = Vec::new();
+    for (block, (location, record)) in blocks.iter().zip(&records) {
+        let places = &record.transactions;
+        steps.push(Step { location: Some(*location), places, txs: &block.block.txs, changes: &block.changes });
+    }
+    let (spent, passing) = together::net_of(&steps);
+    together::put_hidden(&store.trees, &steps, &passing).unwrap();
+    if got == Got::Hidden {
+        return;
+    }
+    let mut totals = (before.transactions, before.outputs);
+    for step in &steps {
+        totals = step.totals_after(totals.0, totals.1).unwrap();
+    }
+    make_tip(&store.trees, &scene.chain, Some(&before.state.registry), &steps, totals).unwrap();
+    if got == Got::ToHalfOfTheRemovals {
+        remove_spent(&store.trees, &spent[..spent.len() / 2]).unwrap();
+    }
+}
+
+#[test]
+fn blocks_that_go_in_together_show_together_and_a_start_finishes_them() {
+    let scene = Scene::random(54, 14);
+    for behind in [0, 3, 7] {
+        for got in [Got::Hidden, Got::ToTheTip, Got::ToHalfOfTheRemovals] {
+            let root = tempfile::tempdir().unwrap();
+            let store = open(&scene, root.path());
+            store.apply(&scene.blocks[..behind]).unwrap();
+            apply_half_together(&scene, &store, got);
+            if got == Got::Hidden {
+                scene.check_store(&store);
+                assert_eq!(store.tip().height().get(), behind as u64, "nothing shows yet");
+            }
+            drop(store);
+            let store = open(&scene, root.path());
+            assert_eq!(store.tip().height().get(), 14, "{got:?} behind {behind}");
+            scene.check_store(&store);
+        }
+    }
+}
+
+#[test]
+fn however_many_go_in_together_the_index_is_the_same() {
+    let scene = Scene::random(55, 16);
+    for sizes in [vec![16], vec![1, 15], vec![5, 1, 4, 6], vec![2; 8], vec![1; 16]] {
+        let root = tempfile::tempdir().unwrap();
+        let store = open(&scene, root.path());
+        let mut from = 0;
+        for size in &sizes {
+            store.apply(&scene.blocks[from..from + size]).unwrap();
+            from += size;
+            scene.check_store(&store);
+        }
+        assert_eq!(store.tip().height().get(), 16, "{sizes:?}");
     }
 }
 
