@@ -29,13 +29,18 @@ use sled::{IVec, Tree};
 use std::sync::Arc;
 
 /// The tip of the index, checked; `None` if the index has none.
-pub(super) fn open_view(trees: &Trees, reader: &BlockReader, chain: &Chain) -> Result<Option<View>, StoreError> {
+pub(super) fn open_view(
+    trees: &Trees,
+    reader: &BlockReader,
+    chain: &Chain,
+    first_kept: Height,
+) -> Result<Option<View>, StoreError> {
     check_owner(trees, chain)?;
     let Some(tip) = trees.meta.get(META_TIP)? else { return Ok(None) };
     let tip: TipRecord = read("meta", &tip)?;
     let header = tip_header(trees, &tip)?;
     let (registry, signers, validators) = members(trees, &tip, &header)?;
-    finish_removals(trees, reader, &header)?;
+    finish_removals(trees, reader, &header, first_kept)?;
     let sums = sum_utxos(trees, tip.height)?;
     if (&sums.hash, sums.value, sums.outputs) != (&tip.utxo_hash, tip.supply, tip.outputs) {
         let what = "the unspent outputs are not those of its tip";
@@ -141,10 +146,16 @@ pub(super) fn validator_set(tree: &Tree, epoch: Epoch) -> Result<Option<Validato
 }
 
 /// Removes what the tip spends, and the blocks that went in together with it, and a crash left.
-fn finish_removals(trees: &Trees, reader: &BlockReader, tip: &HeaderRecord) -> Result<(), StoreError> {
+/// Of blocks that are not kept nothing is left: they went after all that was done.
+fn finish_removals(
+    trees: &Trees,
+    reader: &BlockReader,
+    tip: &HeaderRecord,
+    first_kept: Height,
+) -> Result<(), StoreError> {
     let first = trees.meta.get(META_TOGETHER)?.map(|bytes| read::<Height>("meta", &bytes)).transpose()?;
     let last = tip.header.height;
-    for height in first.unwrap_or(last).get()..last.get() {
+    for height in first.unwrap_or(last).max(first_kept).get()..last.get() {
         let record = trees.headers.get(height_key(Height::new(height)))?;
         let record = record.ok_or_else(|| damaged(format!("the header of block {height} is missing")))?;
         remove_left(trees, reader, &read("headers", &record)?)?;

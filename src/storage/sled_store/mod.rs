@@ -164,12 +164,12 @@ impl SledStore {
         let db = open_sled(&files.root().join(INDEX_DIRECTORY), options.cache_bytes)?;
         let trees = Trees::open(&db)?;
         let reader = BlockReader::new(files.clone());
-        let view = match check::open_view(&trees, &reader, &options.chain)? {
+        let first = list_numbered(&*files, BLOCKS_DIRECTORY)?.first().copied().unwrap_or(1);
+        let view = match check::open_view(&trees, &reader, &options.chain, Height::new(first))? {
             Some(view) => view,
             None => Self::begin(&files, &trees, &options, &genesis)?,
         };
         let base = read_base(&trees.meta)?;
-        let first = list_numbered(&*files, BLOCKS_DIRECTORY)?.first().copied().unwrap_or(1);
         let first = first.max(base.as_ref().map_or(1, |base| base.height.next().get()));
         let (first_block, view) = (AtomicU64::new(first), RwLock::new(Arc::new(view)));
         let writer = Mutex::new(Writer { blocks: None, has_failed: false });
