@@ -93,9 +93,9 @@ fn an_offender_is_refused_by_its_address_after_restarts_whatever_its_key() {
     is_let_in(&cluster, &target, BYSTANDER);
     let cut = offend(&target, OFFENDER);
     assert_eq!(cut, Fate::Cut(Some("a breach of the protocol".to_owned())));
-    let who = banned(&cluster);
+    // It hears of it as soon as its key is banned, and its address is next.
+    let who = wait_for("two bans", || Some(banned(&cluster)).filter(|who| who.len() == 2));
     let address = who.iter().find(|who| **who != id_of(OFFENDER)).expect("its address").clone();
-    assert_eq!(who.len(), 2, "{who:?}");
     for number in [OFFENDER, BYSTANDER] {
         assert_eq!(come(&target, number), Fate::Refused);
     }
