@@ -9,6 +9,8 @@
 mod cluster;
 #[path = "process/floods.rs"]
 mod floods;
+#[path = "process/grown.rs"]
+mod grown;
 #[path = "process/intruder.rs"]
 mod intruder;
 #[path = "process/machines.rs"]
@@ -30,6 +32,8 @@ mod wire;
 
 #[path = "process/banned.rs"]
 mod banned;
+#[path = "process/catch_up.rs"]
+mod catch_up;
 #[path = "process/clients.rs"]
 mod clients;
 #[path = "process/crashes.rs"]
