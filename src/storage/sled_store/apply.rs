@@ -8,7 +8,6 @@ use super::schema::{
     TipRecord, Trees, TxPlace, damaged, height_key, history_key, lock_key, outpoint_key, read, taken_key, unspent_key,
     validator_key, value,
 };
-use super::together::Placed;
 use super::{SledStore, View, Writer};
 use crate::chain::registry::{Masternode, Registry};
 use crate::chain::spec::ChainSpec;
@@ -32,6 +31,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 type Output = (OutPoint, Utxo);
+
+/// A block, where it stands, and where in its record each transaction does.
+pub(super) type Placed<'a> = (&'a CommittedBlock, BlockLocation, &'a [(u32, u32)]);
 
 /// Everything about a block that the index takes in.
 pub(super) struct Step<'a> {

@@ -5,21 +5,16 @@
 //! them show at once, and what a crash interrupts is done again like a single block: `meta` says from which height on the
 //! tip's blocks went in together, and the next start removes what they spend.
 
-use super::apply::{Step, entries, make_tip, remove_spent};
+use super::apply::{Placed, Step, entries, make_tip, remove_spent};
 use super::schema::{LOCK_BYTES, Trees, outpoint_key};
 use super::{SledStore, View};
 use crate::ledger::utxo::Utxo;
-use crate::replica::command::CommittedBlock;
-use crate::storage::block_files::BlockLocation;
 use crate::storage::store::StoreError;
 use crate::types::id_map::IdSet;
 use crate::types::transaction::OutPoint;
 use rayon::prelude::*;
 use sled::Tree;
 use std::collections::{HashMap, HashSet};
-
-/// A block, where it stands, and where in its record each transaction does.
-pub(super) type Placed<'a> = (&'a CommittedBlock, BlockLocation, &'a [(u32, u32)]);
 
 type Entry = (Vec<u8>, Vec<u8>);
 
