@@ -4,7 +4,7 @@
 //! on with the chunks that are there.
 
 use super::clock;
-use super::run::{NodeOptions, StartError};
+use super::options::{NodeOptions, StartError};
 use crate::chain::spec::Chain;
 use crate::ledger::snapshot::Manifest;
 use crate::ledger::verify::Verifier;

@@ -22,6 +22,7 @@ mod join;
 mod keeper;
 pub mod lanes;
 pub mod masternode_links;
+pub mod options;
 pub mod run;
 pub mod signing;
 pub mod verify;
@@ -29,5 +30,6 @@ pub mod view;
 pub mod votes;
 
 pub use handle::{NodeHandle, Stopping};
-pub use run::{Node, NodeOptions, StartError};
+pub use options::{NodeOptions, StartError};
+pub use run::Node;
 pub use votes::{LostVotesWord, fresh_votes_log};

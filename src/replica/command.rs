@@ -5,7 +5,7 @@
 //! before its record in `votes.log` is synced: [`Input::Signed`] is how the replica first sees it. So every
 //! [`Command::Send`], [`Command::Broadcast`] and [`Command::Notify`] may run the moment it is read.
 
-use super::history::HistoryRequest;
+use super::message::HistoryRequest;
 use super::message::{BadPart, BlockToCheck, CheckedBlock, Message, SealedBlock, VerifiedMessage, check_blocks};
 use crate::ledger::VerifiedTx;
 use crate::ledger::execute::BlockChanges;

@@ -1,55 +1,11 @@
 //! What peers ask of the chain's past, and the answers of a store.
 
-use super::message::{Message, SealedBlock, SealedHeader};
+use super::message::{HistoryRequest, Message, SealedBlock, SealedHeader};
 use super::store::Store;
 use crate::limits::{MAX_BLOCKS_BYTES, MAX_BLOCKS_PER_MESSAGE, MAX_HEADERS_BYTES, MAX_HEADERS_PER_MESSAGE};
 use crate::types::codec::encoded_size;
 use crate::types::number::{Epoch, Height};
 use bincode::Encode;
-
-/// A question about the past.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HistoryRequest {
-    /// Headers from this height on.
-    Headers {
-        /// The first.
-        from: Height,
-    },
-    /// Blocks from this height on.
-    Blocks {
-        /// The first.
-        from: Height,
-        /// How many.
-        count: u32,
-    },
-    /// The ends of epochs.
-    Epochs {
-        /// The first epoch.
-        from: Epoch,
-    },
-    /// A snapshot's manifest.
-    Manifest {
-        /// Height of its block; `None`: the newest.
-        height: Option<Height>,
-    },
-    /// A chunk of a snapshot.
-    Chunk {
-        /// Height of its block.
-        height: Height,
-        /// Which chunk.
-        index: u32,
-    },
-}
-
-impl HistoryRequest {
-    /// The first height that is asked for; `None` if this is not about the newest blocks.
-    pub(super) fn from(&self) -> Option<Height> {
-        match self {
-            Self::Headers { from } | Self::Blocks { from, .. } => Some(*from),
-            Self::Epochs { .. } | Self::Manifest { .. } | Self::Chunk { .. } => None,
-        }
-    }
-}
 
 /// The answer of a store, within the bounds of a message; `None` if it has nothing of what is asked for.
 pub fn answer(store: &dyn Store, request: &HistoryRequest) -> Option<Message> {

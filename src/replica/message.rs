@@ -6,13 +6,14 @@
 
 mod batch;
 mod check;
+mod past;
 mod sealed;
 
 pub use batch::verify_all;
 pub use check::{BadPart, BlockToCheck, CheckedBlock, check_blocks};
+pub use past::HistoryRequest;
 pub use sealed::{ReceivedBlock, ReceivedHeader, SealedBlock, SealedHeader};
 
-use super::history::HistoryRequest;
 use crate::crypto::vdf::beacon;
 use crate::ledger::VerifiedTx;
 use crate::ledger::rules::TxError;

@@ -37,8 +37,7 @@ mod wants;
 mod whole;
 
 pub use command::{Alarm, Command, CommittedBlock, Event, Input, JournalRecord, OwnMessage, PeerId, WriteSeq};
-pub use history::HistoryRequest;
-pub use message::{Message, MessageFault, SealedBlock, SealedHeader, VerifiedMessage};
+pub use message::{HistoryRequest, Message, MessageFault, SealedBlock, SealedHeader, VerifiedMessage};
 pub use recovery::{OpenError, Recovery};
 pub use store::Store;
 

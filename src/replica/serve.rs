@@ -5,7 +5,8 @@
 
 use super::Replica;
 use super::command::{Command, CommittedBlock, PeerId};
-use super::history::{self, HistoryRequest};
+use super::history;
+use super::message::HistoryRequest;
 use super::message::{SealedBlock, SealedHeader};
 use crate::types::number::Height;
 use std::sync::Arc;

@@ -8,7 +8,6 @@
 //! Memory: every unspent output, about 150 bytes each.
 
 use super::block_record::StoredBlock;
-use super::sled_store::checked_base;
 use super::snapshots::Snapshots;
 use super::store::StoreError;
 use crate::chain::spec::Chain;
@@ -113,7 +112,7 @@ impl Replay {
         snapshots: &Snapshots,
         height: Height,
     ) -> Result<Self, StoreError> {
-        let checked = checked_base(snapshots, height, &chain, &verifier)?;
+        let checked = snapshots.checked(height, &chain, &verifier)?;
         let mut unspent = Unspent::default();
         let state = snapshots.read(&checked, |entries| {
             unspent.outputs.extend(entries);

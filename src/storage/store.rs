@@ -6,6 +6,7 @@ use super::block_files::BlockFilesError;
 use super::block_record::{StoredBlock, StoredTransaction};
 use super::files::FileError;
 use super::lock::LockError;
+use super::snapshots::SnapshotFilesError;
 use crate::ledger::execute::Punishment;
 use crate::ledger::utxo::Utxo;
 use crate::types::block::{Commit, Header};
@@ -116,6 +117,15 @@ impl From<sled::Error> for StoreError {
             | sled::Error::CollectionNotFound(_)
             | sled::Error::ReportableBug(_)
             | sled::Error::Unsupported(_) => Self::Damaged { what: error.to_string() },
+        }
+    }
+}
+
+impl From<SnapshotFilesError> for StoreError {
+    fn from(error: SnapshotFilesError) -> Self {
+        match error {
+            SnapshotFilesError::File(error) => Self::File(error),
+            SnapshotFilesError::Damaged { height, reason } => Self::BadBase { height, reason },
         }
     }
 }

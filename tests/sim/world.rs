@@ -27,10 +27,10 @@ use timed::crypto::vdf;
 use timed::ledger::state::ChainState;
 use timed::ledger::utxo::StateRead as _;
 use timed::ledger::verify::Verifier;
-use timed::replica::Replica;
 use timed::replica::command::{Event, Input, PeerId};
 use timed::replica::join::JoinInput;
 use timed::replica::message::{self, Message, VerifiedMessage};
+use timed::replica::{Replica, Store as _};
 use timed::storage::memory::MemoryStore;
 use timed::types::block::VdfProof;
 use timed::types::codec::{decode, encode};
@@ -988,7 +988,11 @@ impl World {
 
     /// Whether the node knows the payment to be final.
     pub fn is_final_at(&self, node: usize, txid: &Txid) -> bool {
-        self.nodes[node].told.contains(txid) || self.nodes[node].store.archived_height(txid).is_some()
+        let store = &self.nodes[node].store;
+        // Who began with a snapshot has what came before it, and does not know by which payments.
+        let is_before = |other: &Node| other.store.archived_height(txid).is_some_and(|at| at < store.lowest_block());
+        let is_here = self.nodes[node].told.contains(txid) || store.archived_height(txid).is_some();
+        is_here || (store.lowest_block() > Height::new(1) && self.nodes.iter().any(is_before))
     }
 
     // ---- faults

@@ -1,6 +1,6 @@
 //! The chunks of one snapshot: asked of all who have it, put on disk in order.
 
-use super::offers::Offer;
+use super::peer::Offer;
 use super::{JoinCommand, JoinProgress, Joiner, Stage};
 use crate::ledger::snapshot::{CheckedManifest, ChunkInfo};
 use crate::limits::{JOIN_CHUNKS_AHEAD, JOIN_CHUNKS_PER_PEER, JOIN_RETRY_MS};

@@ -16,6 +16,7 @@
 mod chunks;
 pub mod epochs;
 mod offers;
+mod peer;
 
 use super::command::PeerId;
 use super::message::{Message, SealedHeader};
@@ -28,7 +29,7 @@ use crate::types::number::{Epoch, Height, TimeMs};
 use crate::types::validators::ValidatorSet;
 use chunks::Download;
 use epochs::{EpochChain, EpochError};
-use offers::Offer;
+use peer::Peer;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -118,17 +119,6 @@ pub enum JoinProgress {
     Proving,
     /// The snapshot is proved.
     Done,
-}
-
-#[derive(Debug, Default)]
-struct Peer {
-    /// Knows no further epoch, or does not answer.
-    is_exhausted: bool,
-    offer: Offer,
-    /// Chunks asked for, and when.
-    asked: BTreeMap<u32, TimeMs>,
-    /// Questions it left unanswered.
-    stalls: u32,
 }
 
 enum Stage {

@@ -1,7 +1,8 @@
 //! Which snapshots peers have, and which is fetched.
 
 use super::chunks::Download;
-use super::{JoinCommand, Joiner, Peer, Stage};
+use super::peer::{Offer, Peer};
+use super::{JoinCommand, Joiner, Stage};
 use crate::ledger::snapshot::Manifest;
 use crate::limits::{JOIN_OFFERS, JOIN_OFFERS_WAIT_MS, JOIN_REFUSED_KEPT, JOIN_SETTLE_MS};
 use crate::replica::command::PeerId;
@@ -10,18 +11,6 @@ use crate::types::hash::Hash;
 use crate::types::number::{Height, TimeMs};
 
 const NOT_THE_STATE: &str = "a snapshot that is not the state of its block";
-
-/// What a peer has.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Offer {
-    #[default]
-    Unasked,
-    Asked,
-    /// Nothing that counts.
-    Nothing,
-    /// The snapshot with this manifest.
-    Has(Hash),
-}
 
 impl Joiner {
     /// Asks every peer that was not; once all have answered, or long enough was waited, the best offer is begun.

@@ -12,11 +12,10 @@ use crate::chain::spec::Chain;
 use crate::ledger::snapshot::CheckedManifest;
 use crate::ledger::state::ChainState;
 use crate::ledger::utxo::Utxo;
-use crate::ledger::verify::Verifier;
 use crate::limits::SNAPSHOT_OUTPUTS_TOGETHER;
 use crate::storage::block_files::BLOCKS_DIRECTORY;
 use crate::storage::files::{Files, list_numbered};
-use crate::storage::snapshots::{SnapshotFilesError, Snapshots};
+use crate::storage::snapshots::Snapshots;
 use crate::storage::store::StoreError;
 use crate::types::hash::Txid;
 use crate::types::id_map::IdSet;
@@ -42,16 +41,6 @@ pub fn base_of(files: &Arc<dyn Files>) -> Result<Option<Height>, StoreError> {
         }
         None => Ok(heights.last().copied()),
     }
-}
-
-/// Reads the snapshot at `height`, as far as its manifest goes.
-pub(in crate::storage) fn checked_base(
-    snapshots: &Snapshots,
-    height: Height,
-    chain: &Chain,
-    verifier: &Verifier,
-) -> Result<CheckedManifest, StoreError> {
-    snapshots.checked(height, chain, verifier).map_err(StoreError::from)
 }
 
 /// Makes the block of a snapshot the tip of an empty index.
@@ -151,14 +140,5 @@ impl Outputs<'_> {
             self.trees.history.insert(key, value(&record))?;
         }
         Ok(())
-    }
-}
-
-impl From<SnapshotFilesError> for StoreError {
-    fn from(error: SnapshotFilesError) -> Self {
-        match error {
-            SnapshotFilesError::File(error) => Self::File(error),
-            SnapshotFilesError::Damaged { height, reason } => Self::BadBase { height, reason },
-        }
     }
 }

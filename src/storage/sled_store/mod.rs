@@ -22,7 +22,6 @@ mod together;
 mod verify;
 
 pub use base::base_of;
-pub(super) use base::checked_base;
 pub use keep::{Keep, Tended};
 pub use verify::{Counts, IndexCheck};
 
@@ -189,7 +188,7 @@ impl SledStore {
         }
         let Some(base) = base::base_of(files)? else { return check::start(trees, &options.chain, genesis) };
         let snapshots = Snapshots::new(Arc::clone(files));
-        let checked = checked_base(&snapshots, base, &options.chain, &options.verifier)?;
+        let checked = snapshots.checked(base, &options.chain, &options.verifier)?;
         base::put_base(trees, &options.chain, &snapshots, &checked)
     }
 
