@@ -218,7 +218,9 @@ impl Joiner {
         self.out.push(JoinCommand::Send { to, message });
     }
 
+    /// A peer at fault is asked for nothing more, even before its link is down.
     fn fault(&mut self, peer: PeerId, what: &'static str) {
+        self.disconnected(peer);
         self.out.push(JoinCommand::Fault { peer, what });
     }
 
