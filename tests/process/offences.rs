@@ -75,6 +75,7 @@ pub fn all(chain: &Chain, rpc: SocketAddr) -> Vec<Offence> {
         offence("one of 4 MiB that is no message", FAULT, inside(packed(&bomb(MAX_MESSAGE_BYTES)))),
         Offence { signatures: PAYMENTS, every: Duration::from_millis(400), ..offence("bad payments", FAULT, payments) },
         Offence { signatures: VOTES, every: Duration::from_millis(200), ..offence("bad votes", FAULT, votes) },
+        // What nobody asked for costs nothing and is nobody's fault: it claims to have more, and is asked for it.
         forged("a block that nobody signed", |forged| Message::Blocks(forged.blocks())),
         forged("a commit that nobody signed", |forged| Message::Commit(forged.blocks().remove(0).commit)),
         forged("a proposal that its leader did not sign", |forged| Message::Proposal(Box::new(forged.proposal()))),
@@ -186,6 +187,10 @@ struct Forged {
 
 /// Heights of forged messages from the next one on: blocks are made meanwhile.
 const FORGED_HEIGHTS: u64 = 3;
+/// How often a forger says it.
+const FORGED_ANSWERS: u32 = 100;
+/// What it waits between.
+const FORGED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Says what `message` makes of blocks that nobody made, for the next heights.
 fn forged(chain: &Chain, rpc: SocketAddr, message_of: fn(Forged) -> Message) -> Commission {
@@ -215,7 +220,19 @@ fn forged(chain: &Chain, rpc: SocketAddr, message_of: fn(Forged) -> Message) -> 
             message(message_of(Forged { header, masternodes: chain.masternodes.len() }))
         };
         let all: Vec<u8> = (1..=FORGED_HEIGHTS).flat_map(|further| forge(tip + further)).collect();
-        intruder.say(&all)?;
+        let claim = Message::Status {
+            height: Height::new(tip + FORGED_HEIGHTS),
+            hash: BlockHash([5; 32]),
+            lowest: Height::new(1),
+        };
+        intruder.say(&message(claim))?;
+        // Several ask to be asked, and one is at a time.
+        for _ in 0..FORGED_ANSWERS {
+            if intruder.say(&all).is_err() {
+                break;
+            }
+            std::thread::sleep(FORGED_PAUSE);
+        }
         Ok(intruder.hear_out())
     })
 }
