@@ -71,7 +71,10 @@ impl Joiner {
         let Some(manifest) = manifest else { return };
         let (height, hash) = (manifest.height(), manifest.hash());
         if height > last_end {
-            // An epoch has ended since: first its end.
+            // An epoch has ended since: first its end. Who still is ahead after that has told of none.
+            if std::mem::replace(&mut peer.was_ahead, true) {
+                return;
+            }
             peer.offer = Offer::Unasked;
             self.peers.values_mut().for_each(|peer| peer.is_exhausted = false);
             self.stage = match &self.stage {

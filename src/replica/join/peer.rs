@@ -22,6 +22,8 @@ pub(super) struct Peer {
     /// Knows no further epoch, or does not answer.
     pub(super) is_exhausted: bool,
     pub(super) offer: Offer,
+    /// Offered a snapshot of an epoch whose end nobody had told of.
+    pub(super) was_ahead: bool,
     /// Chunks asked for, and when.
     pub(super) asked: BTreeMap<u32, TimeMs>,
     /// Questions it left unanswered.

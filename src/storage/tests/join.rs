@@ -25,6 +25,8 @@ enum Manner {
     BadChunks,
     /// Offers a snapshot with one more in its queue than the chain has, in chunks that go with its manifest.
     WrongState,
+    /// Offers a snapshot of a block that is not there.
+    Ahead,
     /// Leaves every second question about chunks unanswered.
     Lossy,
 }
@@ -136,6 +138,9 @@ impl Net {
         match (manner, &mut answer) {
             (Manner::Silent, _) => return None,
             (Manner::HasNone, Message::SnapshotManifest(manifest)) => *manifest = None,
+            (Manner::Ahead, Message::SnapshotManifest(Some(manifest))) => {
+                manifest.header.height = Height::new(1_000_000)
+            }
             (Manner::BadChunks, Message::SnapshotChunk { bytes: Some(bytes), .. }) => bytes[0] ^= 1,
             (Manner::WrongState, Message::SnapshotManifest(Some(manifest))) => {
                 manifest.masternodes[0].endpoint.push('x')
@@ -191,6 +196,13 @@ fn who_is_silent_stalls_or_has_nothing_delays_and_does_not_stop() {
     // With one that serves beside it, the silent one costs one wait for the epochs and one for its offer.
     let mut net = Net::new(&scene, None, [(Manner::Silent, 31), (Manner::Serves, 31)]);
     assert!(net.joined_at(&scene, last, 60_000) <= JOIN_RETRY_MS + JOIN_OFFERS_WAIT_MS + JOIN_SETTLE_MS);
+}
+
+#[test]
+fn who_offers_what_no_epoch_leads_to_does_not_stop_it() {
+    let (scene, last) = scene();
+    let mut net = Net::new(&scene, None, [(Manner::Ahead, 31), (Manner::Ahead, 31), (Manner::Serves, 31)]);
+    net.joined_at(&scene, last, 10_000);
 }
 
 #[test]
