@@ -464,8 +464,8 @@ pub const CATCH_UP_BLOCKS: usize = 256;
 pub const JOIN_TICK: Duration = Duration::from_millis(50);
 /// What peers said that waits for a joiner.
 pub const MAX_JOIN_INPUTS: usize = 1_024;
-/// Ends of epochs that a joiner remembers: a snapshot of an older block does not count.
-pub const JOIN_ENDS_KEPT: usize = 64;
+/// Ends of epochs that a joiner remembers: a snapshot of an older block does not count. 30 years of mainnet.
+pub const JOIN_ENDS_KEPT: usize = 65_536;
 /// Different snapshots that a joiner considers at once.
 pub const JOIN_OFFERS: usize = 8;
 /// Snapshots a joiner remembers to have been wrong.

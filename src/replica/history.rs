@@ -16,8 +16,8 @@ pub fn answer(store: &dyn Store, request: &HistoryRequest) -> Option<Message> {
         }
         // Who asks for these has to know when there is nothing.
         HistoryRequest::Epochs { from } => {
-            let read = |at: Height| store.epoch_end(Epoch::new(at.get()));
-            let ends = consecutive(Height::new(from.get()), MAX_HEADERS_PER_MESSAGE, MAX_HEADERS_BYTES, read);
+            let read = |epoch| store.epoch_end(Epoch::new(epoch));
+            let ends = consecutive(from.get(), MAX_HEADERS_PER_MESSAGE, MAX_HEADERS_BYTES, read);
             Some(Message::Epochs(ends))
         }
         HistoryRequest::Manifest { height } => Some(Message::SnapshotManifest(store.snapshot(height).map(Box::new))),
@@ -29,28 +29,29 @@ pub fn answer(store: &dyn Store, request: &HistoryRequest) -> Option<Message> {
 
 /// Headers as [`HistoryRequest::Headers`] asks for them.
 pub(super) fn headers(from: Height, read: impl Fn(Height) -> Option<SealedHeader>) -> Option<Message> {
-    let found = consecutive(from, MAX_HEADERS_PER_MESSAGE, MAX_HEADERS_BYTES, read);
+    let read = |height| read(Height::new(height));
+    let found = consecutive(from.get(), MAX_HEADERS_PER_MESSAGE, MAX_HEADERS_BYTES, read);
     (!found.is_empty()).then_some(Message::Headers(found))
 }
 
 /// Blocks as [`HistoryRequest::Blocks`] asks for them.
 pub(super) fn blocks(from: Height, count: u32, read: impl Fn(Height) -> Option<SealedBlock>) -> Option<Message> {
     let most = usize::try_from(count).unwrap_or(usize::MAX).min(MAX_BLOCKS_PER_MESSAGE);
-    let found = consecutive(from, most, MAX_BLOCKS_BYTES, read);
+    let found = consecutive(from.get(), most, MAX_BLOCKS_BYTES, |height| read(Height::new(height)));
     (!found.is_empty()).then_some(Message::Blocks(found))
 }
 
-/// What there is from height `from` on without a gap: at most so many, and so many bytes, but one however large it is.
-fn consecutive<T: Encode>(from: Height, most: usize, most_bytes: usize, read: impl Fn(Height) -> Option<T>) -> Vec<T> {
-    let (mut found, mut bytes, mut height) = (Vec::new(), 0usize, from);
+/// What there is from number `from` on without a gap: at most so many, and so many bytes, but one however large it is.
+fn consecutive<T: Encode>(from: u64, most: usize, most_bytes: usize, read: impl Fn(u64) -> Option<T>) -> Vec<T> {
+    let (mut found, mut bytes, mut number) = (Vec::new(), 0usize, from);
     while found.len() < most {
-        let Some(item) = read(height) else { break };
+        let Some(item) = read(number) else { break };
         bytes = bytes.saturating_add(encoded_size(&item));
         if !found.is_empty() && bytes > most_bytes {
             break;
         }
         found.push(item);
-        height = height.next();
+        number = number.saturating_add(1);
     }
     found
 }
@@ -61,13 +62,13 @@ mod tests {
 
     fn found(from: u64, most: usize, most_bytes: usize) -> Vec<u64> {
         // One byte each up to height 5, then one that alone exceeds every bound here.
-        let read = |height: Height| match height.get() {
+        let read = |number: u64| match number {
             0 => None,
             at @ 1..=5 => Some(vec![u8::try_from(at).unwrap_or(0)]),
             6 => Some(vec![6; 100]),
             _ => None,
         };
-        consecutive(Height::new(from), most, most_bytes, read).iter().map(|item| u64::from(item[0])).collect()
+        consecutive(from, most, most_bytes, read).iter().map(|item| u64::from(item[0])).collect()
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::types::vote::VoteBatch;
 use bincode::{Decode, Encode};
 use std::sync::Arc;
 
-/// What one node tells another (`protocol.md` 10; handshake, addresses and snapshots belong to the network layer).
+/// What one node tells another (`protocol.md` 10; handshake and addresses belong to the network layer).
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub enum Message {
     /// Heartbeat: the sender's tip, and what it can be asked for.
