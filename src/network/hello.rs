@@ -19,7 +19,7 @@ pub const PROTOCOL: u32 = 1;
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Hello {
-    /// [`PROTOCOL`].
+    /// The version of the protocol: 1.
     pub protocol: u32,
     /// The chain.
     pub chain_id: ChainId,
