@@ -21,10 +21,22 @@ pub fn check(data: &[u8]) {
     let by_position = Value::Array(values().collect()).to_string();
     let names = method.parameters.iter().map(|parameter| parameter.name.to_owned());
     let by_name = Value::Object(names.zip(values()).collect::<Map<_, _>>()).to_string();
-    for same in [by_position, by_name] {
+    // No method takes a fraction, and reading one that was written may be off by its last bit.
+    let is_exact = values().all(|value| is_exact(&value));
+    for same in [by_position, by_name].into_iter().filter(|_| is_exact) {
         assert_eq!(Arguments::read(method, Some(&same)).as_ref(), Ok(&arguments), "{same}");
     }
     ask(method, &arguments);
+}
+
+/// Whether all numbers in a value are integers of 64 bits.
+fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_u64() || number.is_i64(),
+        Value::Array(values) => values.iter().all(is_exact),
+        Value::Object(values) => values.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
 }
 
 /// Everything that a method may ask of its parameters.
