@@ -122,6 +122,30 @@ pub enum Priority {
     Bulk,
 }
 
+/// Whether a message asks for the past, with whose answer the one who asks sets the pace.
+pub(super) fn asks_for_history(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::GetBlocks { .. }
+            | Message::GetHeaders { .. }
+            | Message::GetEpochs { .. }
+            | Message::GetSnapshot { .. }
+            | Message::GetSnapshotChunk { .. }
+    )
+}
+
+/// Whether a message is such an answer.
+pub(super) fn is_history(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Blocks(_)
+            | Message::Headers(_)
+            | Message::Epochs(_)
+            | Message::SnapshotManifest(_)
+            | Message::SnapshotChunk { .. }
+    )
+}
+
 /// The priority of what a replica says.
 pub fn priority(message: &Message) -> Priority {
     match message {

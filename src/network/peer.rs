@@ -97,7 +97,7 @@ pub(super) struct Link {
     pub traffic: Arc<Traffic>,
     /// Whether an answer with addresses is awaited.
     pub asks_for_peers: AtomicBool,
-    /// Answers with blocks or headers that are awaited: they are this node's wish and cost the peer nothing.
+    /// Answers about the past that are awaited: they are this node's wish and cost the peer nothing.
     history_awaited: AtomicU32,
     /// See [`PeerSnapshot::score`].
     pub score: AtomicU32,
@@ -129,14 +129,14 @@ impl Link {
         }
     }
 
-    /// Blocks or headers were asked for.
+    /// Something of the past was asked for.
     pub(super) fn await_history(&self) {
         let more = |awaited: u32| (awaited < MAX_AWAITED_HISTORY).then_some(awaited + 1);
         // Beyond the bound an answer is charged for: nobody is asked so much who answers.
         self.history_awaited.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok();
     }
 
-    /// Blocks or headers came; whether they were asked for.
+    /// Something of the past came; whether anything was asked for.
     pub(super) fn history_came(&self) -> bool {
         let fewer = |awaited: u32| awaited.checked_sub(1);
         self.history_awaited.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()

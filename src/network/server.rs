@@ -5,7 +5,7 @@ use super::dial::{self, DialCommand};
 use super::error::LinkError;
 use super::event::Event;
 use super::frame::{Frame, FrameError};
-use super::message::{CloseReason, Priority, priority, replica_frame};
+use super::message::{CloseReason, Priority, asks_for_history, priority, replica_frame};
 use super::noise::NoiseError;
 use super::peer::PeerSnapshot;
 use super::session;
@@ -214,7 +214,7 @@ impl Handle {
     /// [`FrameError::TooLong`]: it was sent to nobody.
     pub fn send_message(&self, peer: PeerId, message: &Arc<Message>) -> Result<(), FrameError> {
         let frame = replica_frame(message)?;
-        if matches!(**message, Message::GetBlocks { .. } | Message::GetHeaders { .. })
+        if asks_for_history(message)
             && let Some(link) = self.shared.table.get(peer)
         {
             link.await_history();

@@ -9,7 +9,7 @@ use super::ended::Ended;
 use super::error::LinkError;
 use super::event::{Allowance, Event};
 use super::frame::ReceivedFrame;
-use super::message::{CloseReason, PeerAddress, Priority, Wire};
+use super::message::{CloseReason, PeerAddress, Priority, Wire, is_history};
 use super::meter::{Cost, Meter, Verdict, signature_checks};
 use super::outgoing::Outgoing;
 use super::peer::{Link, PeerInfo, Rank};
@@ -284,7 +284,7 @@ async fn read_one<R: AsyncRead + Unpin>(
         Wire::Replica(message) => {
             cost.checks = signature_checks(&message);
             let message = Arc::unwrap_or_clone(message);
-            if matches!(message, Message::Blocks(_) | Message::Headers(_)) && link.history_came() {
+            if is_history(&message) && link.history_came() {
                 // Who catches up sets the pace itself, and bounds what it asks for.
                 cost = Cost::default();
             }

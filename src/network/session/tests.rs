@@ -1,6 +1,6 @@
 use super::*;
 use crate::limits::{HANDSHAKE_TIMEOUT_MS, MAX_AGENT_BYTES};
-use crate::limits::{MAX_HANDSHAKE_BYTES, MAX_MESSAGE_BYTES, MAX_SCORE, PEER_CHECKS};
+use crate::limits::{MAX_HANDSHAKE_BYTES, MAX_MESSAGE_BYTES, MAX_SCORE, PEER_BYTES, PEER_CHECKS};
 use crate::network::frame::FrameError;
 use crate::network::hello::{Expected, Hello, HelloError};
 use crate::network::noise::NoiseError;
@@ -266,6 +266,48 @@ async fn who_sends_too_much_is_slowed_down_and_in_the_end_cut_off() {
     assert!(messages * 50_000 <= most, "{messages} messages in {:?}", start.elapsed());
     assert!(node.shared.guard.keeps_out_node(node_id(2)));
     flood.abort();
+}
+
+/// Bytes that do not pack.
+fn noise(length: usize) -> Vec<u8> {
+    use rand::{Rng as _, SeedableRng as _};
+    let mut bytes = vec![0; length];
+    rand_chacha::ChaCha12Rng::seed_from_u64(7).fill_bytes(&mut bytes);
+    bytes
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_asked_for_costs_its_sender_nothing_and_another_does() {
+    for is_asked_for in [true, false] {
+        let mut node = Node::new();
+        let (mut peer, _, info) = node.link(2).await;
+        let (height, index, bytes) = (Default::default(), 0, Some(noise(2_000_000)));
+        let chunk = replica(Message::SnapshotChunk { height, index, bytes }).frame().unwrap();
+        // Twice what may come at once.
+        let count = 2 * PEER_BYTES[1] / chunk.bytes().len() as u64;
+        // Some are asked for ahead, as a joiner does.
+        let link = node.shared.table.get(info.peer).unwrap();
+        (0..8).filter(|_| is_asked_for).for_each(|_| link.await_history());
+        let flood = tokio::spawn(async move {
+            for _ in 0..count {
+                let mut bytes = Some(chunk.bytes().clone());
+                if peer.writer.write_all(|| bytes.take()).await.is_err() {
+                    break;
+                }
+            }
+            peer
+        });
+        let mut lowest = MAX_SCORE;
+        for _ in 0..count {
+            if is_asked_for {
+                link.await_history();
+            }
+            lowest = lowest.min(link.snapshot().score);
+            assert!(matches!(node.event().await, Event::Message { .. }));
+        }
+        assert_eq!(lowest == MAX_SCORE, is_asked_for, "{lowest}, {count} messages");
+        flood.abort();
+    }
 }
 
 #[tokio::test]
