@@ -52,6 +52,7 @@ pub async fn run(options: &NodeOptions, files: &Arc<DiskFiles>, verifier: &Arc<V
     let lock = DirectoryLock::acquire(files.root()).map_err(recovery::DirectoryError::from)?;
     recovery::check_chain(&**files, &options.chain)?;
     if !is_new(&**files).map_err(recovery::DirectoryError::from)? {
+        info!("the data directory has a chain or a snapshot: none is fetched");
         return Ok(());
     }
     info!("looking for a snapshot to begin with");

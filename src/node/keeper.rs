@@ -9,6 +9,7 @@ use crate::chain::spec::Chain;
 use crate::replica::CommittedBlock;
 use crate::storage::sled_store::{Keep, SledStore, Tended};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// See the module.
@@ -16,12 +17,13 @@ pub struct Keeper {
     store: Arc<SledStore>,
     keep: Keep,
     chain: Chain,
+    stop: CancellationToken,
 }
 
 impl Keeper {
-    /// Puts blocks into `store`.
-    pub fn new(store: Arc<SledStore>, keep: Keep, chain: Chain) -> Self {
-        Self { store, keep, chain }
+    /// Puts blocks into `store`. A snapshot under way is given up when the node is to `stop`.
+    pub fn new(store: Arc<SledStore>, keep: Keep, chain: Chain, stop: CancellationToken) -> Self {
+        Self { store, keep, chain, stop }
     }
 
     /// Whether the block closed an epoch, and not long ago.
@@ -33,7 +35,7 @@ impl Keeper {
 
     /// What fails here costs a snapshot or disk space: the node goes on.
     fn tend(&self) {
-        match self.store.tend(&self.keep) {
+        match self.store.tend(&self.keep, &|| self.stop.is_cancelled()) {
             Ok(Tended { snapshot, pruned_to }) => {
                 if let Some((height, bytes)) = snapshot {
                     info!(height = height.get(), bytes, "made a snapshot");

@@ -15,6 +15,7 @@ use super::verify::{FaultSink, Standing, VerifyStage, VerifyThreads};
 use super::view::View;
 use super::votes::{self, OpenedVotes, VotesError, VotesOptions};
 use super::{clock, clock_watch, join, lanes, masternode_links};
+use crate::chain::spec::Chain;
 use crate::config::SyncMode;
 use crate::ledger::VerifiedTx;
 use crate::ledger::state::ChainState;
@@ -75,7 +76,12 @@ impl Node {
         if options.sync == SyncMode::Snapshot {
             join::run(&options, &files, &verifier).await?;
         }
-        let directory = open_directory(&options, &files, &verifier)?;
+        let open =
+            Opening { chain: options.chain.clone(), cache_bytes: options.cache_bytes, verifier: Arc::clone(&verifier) };
+        let opened = Arc::clone(&files);
+        // It can take minutes, and a signal is to be heard meanwhile.
+        let directory =
+            tokio::task::spawn_blocking(move || open.run(&opened)).await.map_err(std::io::Error::other)??;
         let DataDirectory { store, mut log, state, records, votes, lock } = directory;
         let view = Arc::new(View::new(state.clone()));
         let OpenedVotes { signer, bft, guard } = open_votes(&options, &files, &state, votes, &mut log)?;
@@ -115,7 +121,8 @@ impl Node {
             Err(error) => warn!(%error, "transactions that were not final are forgotten"),
         }
         let pump = tokio::spawn(pump(events, Arc::clone(&stage), Arc::clone(&inbox), Arc::clone(&view)));
-        let sink = Keeper::new(Arc::clone(&store), options.keep, options.chain.clone());
+        let stop = CancellationToken::new();
+        let sink = Keeper::new(Arc::clone(&store), options.keep, options.chain.clone(), stop.clone());
         let (disk, disk_threads) =
             DiskHandle::start(log, (signer, guard), Arc::clone(&verifier), Arc::clone(&inbox), sink)?;
         let beacon = BeaconWorker::start(Arc::clone(&inbox))?;
@@ -136,7 +143,7 @@ impl Node {
             inbox: Arc::clone(&inbox),
             network: network.handle(),
             beacon: beacon.progress(),
-            stop: CancellationToken::new(),
+            stop,
         });
         let background = TaskTracker::new();
         let (watched, watch_stop) = (Arc::clone(&view), handle.stopping().clone());
@@ -195,28 +202,34 @@ impl Node {
     }
 }
 
-fn open_directory(
-    options: &NodeOptions,
-    files: &Arc<DiskFiles>,
-    verifier: &Arc<Verifier>,
-) -> Result<DataDirectory, DirectoryError> {
-    let store = || StoreOptions::new(options.chain.clone(), Arc::clone(verifier), options.cache_bytes, stop_at_once);
-    let mut last = std::time::Instant::now();
-    let mut progress = |height: Height| {
-        if last.elapsed() >= Duration::from_secs(2) {
-            last = std::time::Instant::now();
-            info!(height = height.get(), "the database catches up with blocks/");
+/// What a data directory is opened with.
+struct Opening {
+    chain: Chain,
+    cache_bytes: u64,
+    verifier: Arc<Verifier>,
+}
+
+impl Opening {
+    fn run(&self, files: &Arc<DiskFiles>) -> Result<DataDirectory, DirectoryError> {
+        let verifier = || Arc::clone(&self.verifier);
+        let store = || StoreOptions::new(self.chain.clone(), verifier(), self.cache_bytes, stop_at_once);
+        let mut last = std::time::Instant::now();
+        let mut progress = |height: Height| {
+            if last.elapsed() >= Duration::from_secs(2) {
+                last = std::time::Instant::now();
+                info!(height = height.get(), "the database catches up with blocks/");
+            }
+        };
+        match recovery::open(files.clone(), store(), &mut progress) {
+            Err(error) if error.is_repairable() => {
+                warn!(%error, "making the database anew");
+                let repaired = recovery::repair(files.clone(), store(), &mut progress)?;
+                let put_away = repaired.put_away.unwrap_or_default();
+                warn!(height = repaired.height.get(), put_away, "the database has been made anew");
+                recovery::open(files.clone(), store(), &mut progress)
+            }
+            opened => opened,
         }
-    };
-    match recovery::open(files.clone(), store(), &mut progress) {
-        Err(error) if error.is_repairable() => {
-            warn!(%error, "making the database anew");
-            let repaired = recovery::repair(files.clone(), store(), &mut progress)?;
-            let put_away = repaired.put_away.unwrap_or_default();
-            warn!(height = repaired.height.get(), put_away, "the database has been made anew");
-            recovery::open(files.clone(), store(), &mut progress)
-        }
-        opened => opened,
     }
 }
 

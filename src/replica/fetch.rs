@@ -16,6 +16,15 @@ struct Wanted {
     tries: u32,
 }
 
+/// What each peer is asked for, cut into what one message holds.
+pub(super) fn in_messages<T: Clone>(by_peer: BTreeMap<PeerId, Vec<T>>, most: usize) -> Vec<(PeerId, Vec<T>)> {
+    let mut messages = Vec::new();
+    for (peer, wanted) in by_peer {
+        messages.extend(wanted.chunks(most).map(|chunk| (peer, chunk.to_vec())));
+    }
+    messages
+}
+
 /// All transactions waited for. A transaction nobody delivers is given up after [`MAX_FETCH_TRIES`]; what is still
 /// needed is wanted again by whoever needs it.
 #[derive(Debug, Default)]
@@ -81,11 +90,7 @@ impl Fetch {
             }
             by_peer.entry(peer).or_default().push(txid);
         }
-        let chunked = by_peer.into_iter().flat_map(|(peer, txids)| {
-            let chunks: Vec<_> = txids.chunks(MAX_REQUEST_TXIDS).map(|c| (peer, c.to_vec())).collect();
-            chunks
-        });
-        chunked.collect()
+        in_messages(by_peer, MAX_REQUEST_TXIDS)
     }
 
     pub(super) fn next_wake(&self) -> Option<TimeMs> {

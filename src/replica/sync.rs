@@ -6,6 +6,7 @@
 //! so with its header. Everything on disk is applied blocks, so a node that was stopped goes on from its tip.
 
 mod bodies;
+mod question;
 mod window;
 
 use super::Replica;
@@ -24,56 +25,8 @@ use crate::types::hash::BlockHash;
 use crate::types::number::{Height, TimeMs};
 use crate::types::verified::Verified;
 use bodies::Bodies;
-use std::collections::BTreeSet;
+use question::Question;
 use window::{Refused, Window};
-
-/// One question that is asked of one peer after another until it is answered.
-#[derive(Debug, Default)]
-struct Question {
-    /// When, and for what is above which height.
-    asked: Option<(TimeMs, Height)>,
-    last: Option<PeerId>,
-    /// Peers that were asked and have not answered: an answer may be late, and is taken once.
-    open: BTreeSet<PeerId>,
-}
-
-impl Question {
-    /// Who has not answered in time is waited for no longer.
-    fn expire(&mut self, now: TimeMs) {
-        self.asked = self.asked.filter(|(at, _)| now.since(*at) < SYNC_RETRY_MS && *at <= now);
-    }
-
-    /// The next of `peers` in their order, which is asked now for what is above `height`.
-    fn ask(&mut self, now: TimeMs, height: Height, peers: &[PeerId]) -> Option<PeerId> {
-        let next = peers.iter().find(|peer| Some(**peer) > self.last).or_else(|| peers.first()).copied()?;
-        self.asked = Some((now, height));
-        self.last = Some(next);
-        self.open.insert(next);
-        Some(next)
-    }
-
-    /// A peer answers; whether it was asked.
-    fn answered(&mut self, peer: PeerId) -> bool {
-        self.open.remove(&peer)
-    }
-
-    /// All up to `height` is known: the next question need not wait. Until something is, it waits its time, whatever anybody
-    /// answers, or who has nothing to tell would be asked again and again.
-    fn known(&mut self, height: Height) {
-        self.asked = self.asked.filter(|(_, above)| *above >= height);
-    }
-
-    fn gone(&mut self, peer: PeerId) {
-        self.open.remove(&peer);
-        if self.last == Some(peer) {
-            self.asked = None;
-        }
-    }
-
-    fn next_wake(&self) -> Option<TimeMs> {
-        self.asked.map(|(at, _)| at.plus(SYNC_RETRY_MS))
-    }
-}
 
 /// What is known of the chain above the tip, and what is asked for.
 #[derive(Debug)]

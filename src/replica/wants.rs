@@ -4,6 +4,7 @@
 //! of the room.
 
 use super::command::PeerId;
+use super::fetch::in_messages;
 use super::peers::Peers;
 use crate::limits::{FETCH_RETRY_MS, MAX_OFFER_SOURCES, MAX_OFFERS_PER_MESSAGE, MAX_WANTED_ITEMS, MAX_WANTED_PER_PEER};
 use crate::types::keys::Signature;
@@ -73,11 +74,7 @@ impl Wants {
                 None => self.done(&id),
             }
         }
-        let chunked = by_peer.into_iter().flat_map(|(peer, ids)| {
-            let chunks: Vec<_> = ids.chunks(MAX_OFFERS_PER_MESSAGE).map(|chunk| (peer, chunk.to_vec())).collect();
-            chunks
-        });
-        chunked.collect()
+        in_messages(by_peer, MAX_OFFERS_PER_MESSAGE)
     }
 
     pub(super) fn next_wake(&self) -> Option<TimeMs> {

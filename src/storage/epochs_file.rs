@@ -38,9 +38,6 @@ impl EpochEnds {
             offsets.push(next);
             end = next;
         }
-        if end < length {
-            files.truncate(EPOCHS_FILE, end)?;
-        }
         Ok(Self { files, offsets: Mutex::new(offsets) })
     }
 
@@ -58,12 +55,16 @@ impl EpochEnds {
         if offsets.len() == 1 {
             self.files.create_directory(SNAPSHOTS_DIRECTORY)?;
         }
+        let start = offsets.last().copied().unwrap_or(0);
+        if self.files.length(EPOCHS_FILE).is_ok_and(|length| length > start) {
+            // What a crash tore off.
+            self.files.truncate(EPOCHS_FILE, start)?;
+        }
         let encoded = encode(end);
         let length = u32::try_from(encoded.len()).unwrap_or(u32::MAX).to_le_bytes();
         let record = [&length[..], &checksum(&encoded), &encoded].concat();
         self.files.append(EPOCHS_FILE)?.append(&record)?;
-        let end = offsets.last().copied().unwrap_or(0) + record.len() as u64;
-        offsets.push(end);
+        offsets.push(start + record.len() as u64);
         Ok(())
     }
 

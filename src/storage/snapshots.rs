@@ -19,7 +19,7 @@ use crate::types::codec::{decode, encode};
 use crate::types::hash::Domain;
 use crate::types::number::Height;
 use crate::types::transaction::OutPoint;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where the files are.
 pub const SNAPSHOTS_DIRECTORY: &str = "snapshots";
@@ -49,12 +49,14 @@ pub enum SnapshotFilesError {
 #[derive(Clone)]
 pub struct Snapshots {
     files: Arc<dyn Files>,
+    /// The one of which chunks were asked for last: peers ask for them one by one.
+    served: Arc<Mutex<Option<Arc<Manifest>>>>,
 }
 
 impl Snapshots {
     /// Those of the data directory of `files`.
     pub fn new(files: Arc<dyn Files>) -> Self {
-        Self { files }
+        Self { files, served: Arc::default() }
     }
 
     /// Heights of the snapshots that are whole, ascending.
@@ -126,17 +128,28 @@ impl Snapshots {
 
     /// The manifest at `height`, or the newest, for whoever asks for it. One that is damaged is not offered: other nodes have
     /// it, and the next one made here is good.
-    pub fn offered(&self, height: Option<Height>) -> Option<Manifest> {
+    pub fn offered(&self, height: Option<Height>) -> Option<Arc<Manifest>> {
         let heights = self.heights().ok()?;
         let height = height.or_else(|| heights.last().copied()).filter(|height| heights.contains(height))?;
-        self.manifest(height).ok()
+        self.served(height)
     }
 
     /// A chunk of a snapshot that is offered, if it is what the manifest says.
     pub fn offered_chunk(&self, height: Height, index: u32) -> Option<Vec<u8>> {
-        let (manifest, index) = (self.manifest(height).ok()?, index as usize);
+        let (manifest, index) = (self.served(height)?, index as usize);
         let chunk = self.chunk(&manifest, index).ok()??;
         (manifest.chunks.get(index) == Some(&ChunkInfo::of(&chunk))).then_some(chunk)
+    }
+
+    /// The manifest at `height`, read once for all who fetch it at the same time.
+    fn served(&self, height: Height) -> Option<Arc<Manifest>> {
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(manifest) = served.as_ref().filter(|manifest| manifest.height() == height) {
+            return Some(Arc::clone(manifest));
+        }
+        let manifest = Arc::new(self.manifest(height).ok()?);
+        *served = Some(Arc::clone(&manifest));
+        Some(manifest)
     }
 
     /// Begins to write the snapshot at `height`.
@@ -152,7 +165,8 @@ impl Snapshots {
         Ok(SnapshotWriter { snapshots: self.clone(), height, handle, chunker: Chunker::default() })
     }
 
-    /// Removes all that nobody needs: not among the newest, and not in `needed`. What an unfinished writing left, too.
+    /// Removes all that nobody needs: not among the newest, and not in `needed`. What an unfinished writing or fetching left,
+    /// too: who calls this does neither.
     ///
     /// # Errors
     /// [`FileError`].
@@ -162,14 +176,20 @@ impl Snapshots {
             return Ok(());
         }
         let old = heights.len().saturating_sub(SNAPSHOTS_KEPT);
+        *self.served.lock().unwrap_or_else(PoisonError::into_inner) = None;
         for height in heights[..old].iter().filter(|height| !needed.contains(height)) {
             // The manifest first: what has none is no snapshot.
             self.files.remove(&name(*height, MANIFEST))?;
             self.files.sync_directory(SNAPSHOTS_DIRECTORY)?;
             self.files.remove(&name(*height, CHUNKS))?;
         }
-        let left = self.files.list(SNAPSHOTS_DIRECTORY)?;
-        for name in left.iter().filter(|name| name.ends_with(".new")) {
+        let kept = self.heights()?;
+        let is_left = |name: &&String| {
+            let (number, rest) = name.split_once('.').unwrap_or((name, ""));
+            let is_whole = [CHUNKS, MANIFEST].contains(&rest);
+            file_number(number).is_some_and(|height| !is_whole || !kept.contains(&Height::new(height)))
+        };
+        for name in self.files.list(SNAPSHOTS_DIRECTORY)?.iter().filter(is_left) {
             self.files.remove(&format!("{SNAPSHOTS_DIRECTORY}/{name}"))?;
         }
         self.files.sync_directory(SNAPSHOTS_DIRECTORY)

@@ -36,8 +36,8 @@ pub struct Tended {
 
 impl SledStore {
     /// The snapshots of this data directory.
-    pub fn snapshots(&self) -> Snapshots {
-        Snapshots::new(Arc::clone(&self.files))
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
     }
 
     /// Adds the ends of epochs that are known and not in their file yet. Where blocks that had them are not kept, none
@@ -74,16 +74,17 @@ impl SledStore {
         Ok(opened(at)?.filter(|opened| *opened == wanted).map(|_| Height::new(at)))
     }
 
-    /// Makes the snapshot that is due at the tip, which closed its epoch, and removes what is no longer to be kept.
+    /// Makes the snapshot that is due at the tip, which closed its epoch, and removes what is no longer to be kept. A
+    /// snapshot is given up soon after `is_stopping` says so.
     ///
     /// # Errors
     /// [`StoreError`]. The chain is as it was; what was begun is done anew the next time.
-    pub fn tend(&self, keep: &Keep) -> Result<Tended, StoreError> {
+    pub fn tend(&self, keep: &Keep, is_stopping: &dyn Fn() -> bool) -> Result<Tended, StoreError> {
         let tip = self.view().state.height();
         let snapshots = self.snapshots();
         let mut tended = Tended::default();
         if keep.is_snapshot_due(tip, snapshots.heights()?.last().copied()) {
-            let manifest = self.write_snapshot()?;
+            let Some(manifest) = self.write_snapshot(is_stopping)? else { return Ok(tended) };
             tended.snapshot = Some((tip, manifest.chunk_bytes()));
         }
         let heights = snapshots.heights()?;
@@ -101,8 +102,8 @@ impl SledStore {
         Ok(tended)
     }
 
-    /// Writes the snapshot of the tip. No block is applied meanwhile; reads go on.
-    fn write_snapshot(&self) -> Result<Manifest, StoreError> {
+    /// Writes the snapshot of the tip; `None` if it was given up. No block is applied meanwhile; reads go on.
+    fn write_snapshot(&self, is_stopping: &dyn Fn() -> bool) -> Result<Option<Manifest>, StoreError> {
         let _no_block_now = self.lock_writer();
         let state = self.view().state.clone();
         let height = state.height();
@@ -112,12 +113,15 @@ impl SledStore {
         let commit = Archive::commit(self, height)?.ok_or_else(no_parent)?;
         let mut writer = self.snapshots().write(height)?;
         for entry in &self.trees.utxos {
+            if is_stopping() {
+                return Ok(None);
+            }
             let (key, bytes) = entry?;
             let outpoint = read_outpoint(&key).ok_or_else(|| damaged("a key of the unspent outputs is none"))?;
             let utxo: Utxo = read("utxos", &bytes)?;
             writer.push(&outpoint, &utxo)?;
         }
-        Ok(writer.finish(|chunks| Manifest::of(&state, parent, commit, chunks))?)
+        Ok(Some(writer.finish(|chunks| Manifest::of(&state, parent, commit, chunks))?))
     }
 
     /// Removes the files of which no block is at or above `keep_from`; the first block kept, if some went.

@@ -111,6 +111,7 @@ pub struct SledStore {
     trees: Trees,
     /// The snapshot that the index was made from; `None`: genesis.
     base: Option<BaseRecord>,
+    snapshots: Snapshots,
     /// The ends of epochs, for those who begin with a snapshot.
     epochs: EpochEnds,
     /// Height of the first block that is kept. Raised before a file goes.
@@ -173,7 +174,8 @@ impl SledStore {
         let (first_block, view) = (AtomicU64::new(first), RwLock::new(Arc::new(view)));
         let writer = Mutex::new(Writer { blocks: None, has_failed: false });
         let epochs = EpochEnds::open(Arc::clone(&files))?;
-        Ok(Self { options, files, reader, genesis, db, trees, base, epochs, first_block, view, writer })
+        let snapshots = Snapshots::new(Arc::clone(&files));
+        Ok(Self { options, files, reader, genesis, db, trees, base, snapshots, epochs, first_block, view, writer })
     }
 
     /// An index without a tip holds nothing that counts: it is begun anew, from genesis or from a snapshot.

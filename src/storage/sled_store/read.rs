@@ -161,11 +161,11 @@ impl Store for SledStore {
     }
 
     fn snapshot(&self, height: Option<Height>) -> Option<Manifest> {
-        self.snapshots().offered(height)
+        self.snapshots.offered(height).map(Arc::unwrap_or_clone)
     }
 
     fn snapshot_chunk(&self, height: Height, index: u32) -> Option<Vec<u8>> {
-        self.snapshots().offered_chunk(height, index)
+        self.snapshots.offered_chunk(height, index)
     }
 }
 

@@ -29,7 +29,7 @@ fn grow(scene: &Scene, store: &SledStore, last: u64, keep: &Keep) -> Vec<Height>
     for block in &scene.blocks[store.tip().height().get() as usize..last as usize] {
         store.apply(std::slice::from_ref(block)).unwrap();
         if block.changes.closed_epoch.is_some() {
-            made.extend(store.tend(keep).unwrap().snapshot.map(|(height, _)| height));
+            made.extend(store.tend(keep, &|| false).unwrap().snapshot.map(|(height, _)| height));
         }
     }
     made
@@ -88,12 +88,43 @@ fn snapshots_are_made_no_oftener_than_asked_for() {
 }
 
 #[test]
+fn a_snapshot_is_given_up_when_the_node_stops_and_made_the_next_time() {
+    let scene = Scene::random(4, 40);
+    let root = tempfile::tempdir().unwrap();
+    let store = open(&scene, root.path());
+    let end = scene.blocks.iter().position(|block| block.changes.closed_epoch.is_some()).unwrap();
+    store.apply(&scene.blocks[..=end]).unwrap();
+    let asked = std::cell::Cell::new(0);
+    let given_up = store.tend(&EVERY, &|| asked.replace(asked.get() + 1) > 0).unwrap();
+    assert_eq!((given_up.snapshot, asked.get()), (None, 2), "asked before each output");
+    assert!(store.snapshots().heights().unwrap().is_empty() && store.snapshots().offered(None).is_none());
+    let made = store.tend(&EVERY, &|| false).unwrap().snapshot.unwrap().0;
+    assert_eq!(made.get(), end as u64 + 1);
+    let left: Vec<String> = files(root.path()).list("snapshots").unwrap();
+    assert!(!left.iter().any(|name| name.ends_with(".new")), "{left:?}");
+}
+
+#[test]
+fn what_is_no_longer_kept_is_no_longer_served() {
+    let scene = Scene::random(4, 40);
+    let root = tempfile::tempdir().unwrap();
+    let store = open(&scene, root.path());
+    let first = grow(&scene, &store, 15, &EVERY)[0];
+    let snapshots = store.snapshots();
+    assert_eq!(snapshots.offered(Some(first)).map(|manifest| manifest.height()), Some(first));
+    assert!(snapshots.offered_chunk(first, 0).is_some());
+    grow(&scene, &store, 40, &EVERY);
+    assert!(!snapshots.heights().unwrap().contains(&first));
+    assert!(snapshots.offered(Some(first)).is_none() && snapshots.offered_chunk(first, 0).is_none());
+}
+
+#[test]
 fn a_node_that_begins_with_a_snapshot_goes_on_like_any_other() {
     let scene = Scene::random(5, 30);
     let (root, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = open(&scene, root.path());
     let base = *grow(&scene, &store, 20, &EVERY).last().unwrap();
-    assert_eq!(fetch(&scene, &store.snapshots(), other.path(), base).unwrap(), Completion::Proved);
+    assert_eq!(fetch(&scene, store.snapshots(), other.path(), base).unwrap(), Completion::Proved);
     let joined = open(&scene, other.path());
     assert_eq!((joined.tip(), joined.base_height()), (scene.states[base.get() as usize].clone(), base));
     assert_eq!(joined.first_block(), base.next());
@@ -116,7 +147,7 @@ fn a_directory_that_began_with_a_snapshot_is_verified_from_there() {
     let (root, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = open(&scene, root.path());
     let base = *grow(&scene, &store, 18, &EVERY).last().unwrap();
-    assert_eq!(fetch(&scene, &store.snapshots(), other.path(), base).unwrap(), Completion::Proved);
+    assert_eq!(fetch(&scene, store.snapshots(), other.path(), base).unwrap(), Completion::Proved);
     let DataDirectory { store, mut log, lock, .. } =
         recovery::open(files(other.path()), scene.options(), &mut |_| {}).unwrap();
     for height in base.get() + 1..=30 {
@@ -209,13 +240,13 @@ fn a_crash_between_the_two_names_of_a_whole_snapshot_costs_nothing() {
     let (root, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = open(&scene, root.path());
     let base = *grow(&scene, &store, 20, &EVERY).last().unwrap();
-    assert_eq!(fetch(&scene, &store.snapshots(), other.path(), base).unwrap(), Completion::Proved);
+    assert_eq!(fetch(&scene, store.snapshots(), other.path(), base).unwrap(), Completion::Proved);
     let manifest = format!("snapshots/{:020}.manifest", base.get());
     files(other.path()).rename(&manifest, &format!("{manifest}.part")).unwrap();
     let to = Snapshots::new(files(other.path()));
     let begun = Arc::new(PartialSnapshot::begun(&to).unwrap().unwrap());
     assert_eq!(PartialSnapshot::open(&to, Arc::clone(&begun)).unwrap().held(), begun.chunks.len());
-    assert_eq!(fetch(&scene, &store.snapshots(), other.path(), base).unwrap(), Completion::Proved);
+    assert_eq!(fetch(&scene, store.snapshots(), other.path(), base).unwrap(), Completion::Proved);
     assert_eq!(to.heights().unwrap(), [base]);
 }
 
@@ -307,7 +338,7 @@ fn a_directory_that_began_with_a_snapshot_opens_without_a_journal() {
     let (root, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = open(&scene, root.path());
     let base = *grow(&scene, &store, 20, &EVERY).last().unwrap();
-    assert_eq!(fetch(&scene, &store.snapshots(), other.path(), base).unwrap(), Completion::Proved);
+    assert_eq!(fetch(&scene, store.snapshots(), other.path(), base).unwrap(), Completion::Proved);
     let opened = recovery::open(files(other.path()), scene.options(), &mut |_| {}).unwrap();
     let DataDirectory { state, records, .. } = opened;
     assert_eq!((state.height(), records.len()), (base, 0));
