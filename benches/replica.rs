@@ -108,6 +108,7 @@ impl Scene {
             key: Some(key.public_key()),
             seed: Domain::TXID.hash(&number.to_le_bytes()).0,
             pool: PoolLimits::default(),
+            listens: false,
         };
         let fresh = LogContents::Missing { fresh: true };
         let (mut signer, recovered) = Signer::open(self.chain.id(), key.clone(), fresh).expect("a new log");
@@ -171,6 +172,9 @@ impl Node {
                 Command::Notify(_)
                 | Command::ComputeVdf { .. }
                 | Command::OwnHeard { .. }
+                | Command::OwnSaid(_)
+                | Command::Claim(_)
+                | Command::KeyElsewhere
                 | Command::CheckBlocks { .. }
                 | Command::Fault { .. }
                 | Command::Serve { .. }

@@ -48,6 +48,18 @@ pub const MAX_AWAITED_HISTORY: u32 = 16;
 pub const MAX_MESSAGE_BYTES: usize = 4_194_304;
 /// A heartbeat goes to every peer this often, in milliseconds.
 pub const HEARTBEAT_MS: u64 = 1_000;
+/// How long a node that was started asks whether another run holds its key, in milliseconds.
+pub const LISTEN_MS: u64 = 2_000;
+/// Pause between two such questions, in milliseconds.
+pub const LISTEN_QUESTION_MS: u64 = 500;
+/// Claims to run with a key that are passed on, of one key in [`CLAIMS_WINDOW_MS`]: two runs' questions and answers.
+pub const MAX_CLAIMS_OF_A_KEY: usize = 16;
+/// Over so long they are counted, in milliseconds.
+pub const CLAIMS_WINDOW_MS: u64 = 10_000;
+/// Peers, besides those that hold the key, to which such a claim is passed on.
+pub const PRESENCE_FANOUT: usize = 8;
+/// Votes on blocks of a height that are kept for when the node may sign.
+pub const MAX_UNASKED_VOTES: usize = 64;
 /// A masternode silent for longer than three heartbeats is not sampled.
 pub const LIVE_AFTER_MS: u64 = 3 * HEARTBEAT_MS;
 /// Most transactions waited for from peers.

@@ -60,3 +60,5 @@ mod partitions;
 mod punished;
 #[path = "process/snapshots.rs"]
 mod snapshots;
+#[path = "process/twice.rs"]
+mod twice;

@@ -21,6 +21,7 @@ use crate::types::evidence::Evidence;
 use crate::types::hash::{BlockHash, ChainId, Hash, Txid, Wtxid};
 use crate::types::keys::{PublicKey, Signature};
 use crate::types::number::{Height, View, Weight};
+use crate::types::presence::Presence;
 use crate::types::transaction::HashedTx;
 use crate::types::validators::{Validator, ValidatorSet};
 use crate::types::verified::Verified;
@@ -271,6 +272,16 @@ impl Verifier {
         let digest = vote.digest(&self.chain.id());
         self.check_signatures(&[SignatureCheck { key: vote.voter, digest, signature: vote.signature }])?;
         Ok(Verified::seal(vote))
+    }
+
+    /// Checks the signature of a run's word that it holds a key.
+    ///
+    /// # Errors
+    /// [`VerifyError::BadSignature`].
+    pub fn presence(&self, presence: Presence) -> Result<Verified<Presence>, VerifyError> {
+        let digest = presence.claim.digest(&self.chain.id());
+        self.check_signatures(&[SignatureCheck { key: presence.key, digest, signature: presence.signature }])?;
+        Ok(Verified::seal(presence))
     }
 
     /// Checks the signature of a proposal, that its parts are those of its header, and the header as far as that

@@ -156,7 +156,8 @@ pub fn priority(message: &Message) -> Priority {
         | Message::Evidence(_)
         | Message::Links(_)
         | Message::IHave(_)
-        | Message::IWant(_) => Priority::Urgent,
+        | Message::IWant(_)
+        | Message::Presence(_) => Priority::Urgent,
         Message::TxAnnounce(_)
         | Message::GetTxs(_)
         | Message::Txs(_)

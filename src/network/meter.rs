@@ -103,7 +103,7 @@ impl Meter {
 pub(super) fn signature_checks(message: &Message) -> u64 {
     let checks = match message {
         Message::Txs(txs) => txs.iter().map(witnesses).sum(),
-        Message::Votes(_) | Message::BftVote(_) => 1,
+        Message::Votes(_) | Message::BftVote(_) | Message::Presence(_) => 1,
         Message::Proposal(proposal) => {
             let commit = proposal.last_commit.as_ref().map_or(0, commit_signatures);
             let proof = proposal.proof.as_ref().map_or(0, |PrepareProof { signatures, .. }| present(signatures));

@@ -15,6 +15,7 @@ use super::view::{Gauges, View};
 use crate::ledger::{Stage, Submission, VerifiedTx};
 use crate::limits::{BUSY_STEP_INPUTS, BUSY_STEP_INTERVAL, MAX_STEP_INPUTS, STRANGERS_SHARE, STRANGERS_STEP_WEIGHT};
 use crate::replica::{Command, CommittedBlock, Event, Input, Message, PeerId, Replica};
+use crate::signer::LinkProver;
 use crate::types::number::{Height, TimeMs};
 use std::sync::Arc;
 use std::time::Instant;
@@ -48,6 +49,8 @@ pub struct Core<W> {
     pub checker: BlockChecker,
     /// The delay function.
     pub beacon: BeaconWorker,
+    /// The masternode's key, where it promises nothing; `None` for an observer.
+    pub prover: Option<LinkProver>,
     /// What users see.
     pub view: Arc<View>,
     /// What users hear.
@@ -162,6 +165,10 @@ impl<W: Wire> Core<W> {
                 Command::CheckBlocks { from, blocks } => self.checker.check(from, blocks),
                 Command::Fault { peer, what } => self.wire.punish(peer, what),
                 Command::Broadcast(message) => self.wire.broadcast(&message),
+                Command::Claim(claim) => {
+                    let present = self.prover.as_ref().map(|prover| prover.present(claim));
+                    present.into_iter().for_each(|word| self.wire.broadcast(&Arc::new(Message::Presence(word))));
+                }
                 Command::ComputeVdf { seed, iterations } => self.beacon.compute(seed, iterations),
                 Command::Notify(event) => self.notify(now, event),
                 Command::Commit { seq, block } => {
@@ -172,6 +179,8 @@ impl<W: Wire> Core<W> {
                 Command::Write { .. }
                 | Command::Sign { .. }
                 | Command::OwnHeard { .. }
+                | Command::OwnSaid(_)
+                | Command::KeyElsewhere
                 | Command::SignerBlock { .. } => self.disk.run(command),
             }
         }

@@ -195,6 +195,15 @@ impl Writer {
             Command::Apply(block) => self.blocks.push(block),
             Command::Sign { seq, request } => self.ask_signer(seq, request),
             Command::OwnHeard { height, epoch } => self.guard.heard((height, epoch)),
+            Command::OwnSaid(said) => {
+                if self.signer.as_mut().is_some_and(|signer| signer.hears(said.as_said())) {
+                    self.guard.key_is_elsewhere();
+                }
+            }
+            Command::KeyElsewhere => {
+                self.signer.iter_mut().for_each(Signer::fall_silent);
+                self.guard.key_is_elsewhere();
+            }
             Command::SignerBlock { txids, closed } => self.tell_signer(&txids, closed),
             Command::Send { .. }
             | Command::Serve { .. }
@@ -202,6 +211,7 @@ impl Writer {
             | Command::Broadcast(_)
             | Command::Fault { .. }
             | Command::ComputeVdf { .. }
+            | Command::Claim(_)
             | Command::Notify(_) => {}
         }
         Ok(())

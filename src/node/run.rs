@@ -92,6 +92,7 @@ impl Node {
             key,
             seed: rand::random::<[u8; SEED_BYTES]>(),
             pool: options.pool,
+            listens: true,
         };
         let recovery = Recovery { state, journal: records, signer: bft };
         check_checkpoint(&store, options.checkpoint)?;
@@ -105,7 +106,7 @@ impl Node {
 
         let inbox: Arc<Inbox> = Arc::new(lanes::Lanes::default());
         let mut settings = Settings::new(options.chain.id(), options.node_key);
-        settings.prover = prover;
+        settings.prover.clone_from(&prover);
         settings.listen = options.listen;
         settings.advertise = options.advertise;
         settings.seeds = options.seeds;
@@ -156,7 +157,8 @@ impl Node {
         }
         let wire = Links(network.handle());
         let checker = BlockChecker::start(checking, Arc::clone(&inbox))?;
-        let core = Core { replica, inbox: Arc::clone(&inbox), disk, wire, history, checker, beacon, view, feed };
+        let inbox_of_core = Arc::clone(&inbox);
+        let core = Core { replica, inbox: inbox_of_core, disk, wire, history, checker, beacon, prover, view, feed };
         let (tell, ended) = oneshot::channel();
         let stop = handle.stopping().clone();
         let core = std::thread::Builder::new().name("replica".to_owned()).spawn(move || {

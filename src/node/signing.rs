@@ -13,6 +13,8 @@ pub enum Signing {
     From(Height, Epoch),
     /// What the key signed is unknown, and its owner did not say that this is accepted.
     VotesLost,
+    /// Another run signs with the key, or signed what `votes.log` here does not know.
+    Elsewhere,
     /// It is accepted, or the key is no masternode's: signing begins behind the first block of this slot or a later one.
     Accepting(Slot),
 }
@@ -24,6 +26,7 @@ impl Signing {
             Self::NoKey => "observer",
             Self::From(..) => "signs",
             Self::VotesLost => "votes_lost",
+            Self::Elsewhere => "key_elsewhere",
             Self::Accepting(_) => "accepting",
         }
     }
@@ -32,7 +35,7 @@ impl Signing {
     pub fn floor(&self) -> Option<(Height, Epoch)> {
         match self {
             Self::From(height, epoch) => Some((*height, *epoch)),
-            Self::NoKey | Self::VotesLost | Self::Accepting(_) => None,
+            Self::NoKey | Self::VotesLost | Self::Elsewhere | Self::Accepting(_) => None,
         }
     }
 }
@@ -48,6 +51,11 @@ impl fmt::Display for Signing {
             Self::VotesLost => f.write_str(
                 "there is no votes.log that says what this masternode's key signed, so the node observes: put the file back, \
                  or, if it is lost and no other node has the key, start once with --accept-lost-votes",
+            ),
+            Self::Elsewhere => f.write_str(
+                "another node signs with this masternode's key, or its votes.log is an old copy, so this node signs nothing: \
+                 let one node have the key; once no other has it, restart this one, with --accept-lost-votes if its votes.log \
+                 is a copy",
             ),
             Self::Accepting(slot) => write!(
                 f,

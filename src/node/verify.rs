@@ -110,7 +110,9 @@ impl VerifyStage {
     /// A peer said something.
     pub fn message(&self, from: PeerId, standing: Standing, message: Message, held: Held) {
         let (queue, lane) = match &message {
-            Message::Proposal(_) | Message::BftVote(_) | Message::Evidence(_) => (&self.blocks, None),
+            Message::Proposal(_) | Message::BftVote(_) | Message::Evidence(_) | Message::Presence(_) => {
+                (&self.blocks, None)
+            }
             Message::Txs(_)
             | Message::TxAnnounce(_)
             | Message::SampleQuery { .. }
@@ -262,6 +264,7 @@ fn lane_of_stranger(message: &VerifiedMessage) -> Lane {
         | VerifiedMessage::Proposal(_)
         | VerifiedMessage::BftVote(_)
         | VerifiedMessage::Commit(_)
+        | VerifiedMessage::Presence(_)
         | VerifiedMessage::Evidence(_) => 0,
     };
     Lane::Strangers { weight: 1 + lookups / LOOKUPS_PER_WEIGHT }

@@ -18,7 +18,7 @@ use crate::types::keys::{PublicKey, SecretKey};
 use crate::types::number::{Epoch, Height};
 use std::str::FromStr;
 use std::sync::Arc;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// The operator's word that what a key signed is lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -209,6 +209,15 @@ impl Guard {
     fn of_lost(chain: &Chain, key: PublicKey, (is_accepted, reach): (bool, Floor), tip: &ChainState) -> Self {
         let lost = Lost { watch: LostVotes::new(chain, clock::now(), reach), chain: chain.clone(), key, is_accepted };
         Self::new(lost.signing(tip), Some(lost))
+    }
+
+    /// Another run signs with the key.
+    pub fn key_is_elsewhere(&mut self) {
+        if self.state.get() != Signing::Elsewhere {
+            self.lost = None;
+            self.state.set(Signing::Elsewhere);
+            error!("{}", self.state.get());
+        }
     }
 
     /// For whoever shows it.

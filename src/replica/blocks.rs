@@ -4,6 +4,7 @@ use super::Replica;
 use super::command::{JournalRecord, PeerId};
 use super::message::Message;
 use super::proposals::{Standing, ValidBlock};
+use super::unasked::Ask;
 use crate::ledger::VerifiedTx;
 use crate::ledger::execute::{BlockBody, BlockError, Executed, evidence_bytes, execute};
 use crate::limits::REJUDGE_MS;
@@ -264,7 +265,7 @@ impl Replica {
     }
 
     /// Asks the signer for a prepare or precommit, behind the writes a lock needs.
-    fn ask_for_bft_vote(
+    pub(super) fn ask_for_bft_vote(
         &mut self,
         view: View,
         kind: BftKind,
@@ -273,6 +274,9 @@ impl Replica {
         valid: Option<(View, BlockHash)>,
     ) {
         if !self.may_sign() {
+            // The engine asks once.
+            let height = self.height();
+            self.unasked.keep(height, Ask { view, kind, block_hash, lock, valid });
             return;
         }
         let prepared = block_hash.filter(|_| kind == BftKind::Prepare);
@@ -318,8 +322,11 @@ impl Replica {
     /// Offers a block if this node leads the view, as soon as it can.
     pub(super) fn propose(&mut self, now: TimeMs) {
         let Some(offer) = self.offer else { return };
-        if offer.view != self.tsdc.view() || !self.may_sign() {
+        if offer.view != self.tsdc.view() {
             self.offer = None;
+            return;
+        }
+        if !self.may_sign() {
             return;
         }
         let proposal = match offer.value {

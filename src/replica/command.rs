@@ -11,11 +11,12 @@ use crate::ledger::VerifiedTx;
 use crate::ledger::execute::BlockChanges;
 use crate::ledger::rejection::Rejection;
 use crate::ledger::verify::Verifier;
-use crate::signer::{Refusal, SignRequest};
+use crate::signer::{Refusal, Said, SignRequest};
 use crate::types::block::{BftVote, Block, Commit, PrepareProof, Proposal, VdfProof};
 use crate::types::hash::{BlockHash, Hash, Txid};
 use crate::types::keys::PublicKey;
 use crate::types::number::{Epoch, Height, View};
+use crate::types::presence::Claim;
 use crate::types::transaction::Transaction;
 use crate::types::verified::Verified;
 use crate::types::vote::VoteBatch;
@@ -39,6 +40,17 @@ pub enum OwnMessage {
     Proposal(Arc<Verified<Proposal>>),
     /// A prepare or precommit.
     Bft(Arc<Verified<BftVote>>),
+}
+
+impl OwnMessage {
+    /// As the signer is told it.
+    pub fn as_said(&self) -> Said<'_> {
+        match self {
+            Self::Votes(batch) => Said::Votes(batch),
+            Self::Proposal(proposal) => Said::Proposal(proposal),
+            Self::Bft(vote) => Said::Bft(vote),
+        }
+    }
 }
 
 /// What happens to a replica.
@@ -253,6 +265,12 @@ pub enum Command {
         /// Highest epoch.
         epoch: Epoch,
     },
+    /// While this node may sign, a peer sent what its key signed. The signer knows whether it did ([`crate::signer::Signer::hears`]).
+    OwnSaid(OwnMessage),
+    /// Sign this with the key, and send it to all peers. It promises nothing, so no record is needed.
+    Claim(Claim),
+    /// Another run signs with the key: this one signs nothing more.
+    KeyElsewhere,
     /// Tell the signer what a block archived, and that the epoch closed if it did.
     SignerBlock {
         /// The block's transactions.

@@ -30,6 +30,7 @@ use crate::types::hash::{BlockHash, Hash, Txid};
 use crate::types::keys::{PublicKey, Signature};
 use crate::types::merkle;
 use crate::types::number::{Epoch, Height};
+use crate::types::presence::Presence;
 use crate::types::transaction::{HashedTx, Transaction};
 use crate::types::verified::Verified;
 use crate::types::vote::VoteBatch;
@@ -137,6 +138,8 @@ pub enum Message {
     IHave(Vec<Signature>),
     /// "Send me those with these signatures."
     IWant(Vec<Signature>),
+    /// "This run of a node holds the key."
+    Presence(Presence),
 }
 
 crate::wire!(Message, MAX_MESSAGE_BYTES, 4 * MAX_MESSAGE_BYTES);
@@ -236,6 +239,8 @@ pub enum VerifiedMessage {
     IHave(Vec<Signature>),
     /// See [`Message::IWant`].
     IWant(Vec<Signature>),
+    /// See [`Message::Presence`].
+    Presence(Verified<Presence>),
 }
 
 /// Why a message is refused: a provable fault of who sent it.
@@ -357,6 +362,7 @@ pub fn verify(verifier: &Verifier, message: Message) -> Result<VerifiedMessage, 
             bounded("signatures asked for", &signatures, MAX_OFFERS_PER_MESSAGE)?;
             VerifiedMessage::IWant(signatures)
         }
+        Message::Presence(presence) => VerifiedMessage::Presence(verifier.presence(presence)?),
     })
 }
 

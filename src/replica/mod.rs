@@ -25,6 +25,7 @@ mod outbox;
 mod own_votes;
 mod payments;
 mod peers;
+mod presence;
 mod proposals;
 mod recovery;
 mod relay;
@@ -33,6 +34,7 @@ mod serve;
 mod stalled;
 mod store;
 mod sync;
+mod unasked;
 mod wants;
 mod whole;
 
@@ -73,6 +75,8 @@ pub struct ReplicaConfig {
     pub seed: [u8; 32],
     /// Bounds of the pool.
     pub pool: PoolLimits,
+    /// Whether it finds out first that no other run signs with its key.
+    pub listens: bool,
 }
 
 /// Elements held, for metrics and for the test that they stay bounded.
@@ -90,7 +94,7 @@ pub struct MemoryUse {
     pub batches: usize,
     /// Proposals of the current height.
     pub proposals: usize,
-    /// Own transactions waiting for a signature.
+    /// Own transactions and votes on blocks waiting for a signature.
     pub unsigned: usize,
     /// Own batches repeated.
     pub repeated: usize,
@@ -112,6 +116,8 @@ pub struct MemoryUse {
     pub blocks_ahead: usize,
     /// Links.
     pub peers: usize,
+    /// Masternodes whose word that they run was passed on lately.
+    pub presences: usize,
 }
 
 /// The delay function of the next slot-opening block.
@@ -155,6 +161,9 @@ pub struct Replica {
     unapplied: VecDeque<Arc<CommittedBlock>>,
     alarm: Option<Alarm>,
     clock_is_wrong: bool,
+    presence: presence::Watch,
+    /// Votes that the engine wanted while this node could not sign.
+    unasked: unasked::Unasked,
     /// How far messages of this node's key go that peers sent.
     heard_own: (Height, Epoch),
     next_heartbeat: TimeMs,
@@ -240,22 +249,32 @@ impl Replica {
             VerifiedMessage::Links(keys) => self.heard_links(now, from, keys),
             VerifiedMessage::IHave(ids) => self.offered(now, from, &ids),
             VerifiedMessage::IWant(ids) => self.serve_offers(from, &ids),
+            VerifiedMessage::Presence(presence) => self.heard_presence(now, from, presence),
             VerifiedMessage::Headers(headers) => self.headers(now, from, headers),
         }
     }
 
     /// Signatures are checked by now, so nobody else can make this go further.
     fn hear_own(&mut self, message: &VerifiedMessage) {
-        let (signer, height, epoch) = match message {
-            VerifiedMessage::Votes(batch) => (batch.voter, Height::ZERO, batch.epoch),
-            VerifiedMessage::Proposal(proposal) => (proposal.leader, proposal.header.height, Epoch::ZERO),
-            VerifiedMessage::BftVote(vote) => (vote.voter, vote.height, Epoch::ZERO),
+        let (said, height, epoch) = match message {
+            VerifiedMessage::Votes(batch) if self.me == Some(batch.voter) => {
+                (OwnMessage::Votes(batch.clone()), Height::ZERO, batch.epoch)
+            }
+            VerifiedMessage::Proposal(proposal) if self.me == Some(proposal.leader) => {
+                (OwnMessage::Proposal(proposal.clone()), proposal.header.height, Epoch::ZERO)
+            }
+            VerifiedMessage::BftVote(vote) if self.me == Some(vote.voter) => {
+                (OwnMessage::Bft(vote.clone()), vote.height, Epoch::ZERO)
+            }
             _ => return,
         };
         let further = (self.heard_own.0.max(height), self.heard_own.1.max(epoch));
-        if self.me == Some(signer) && further != self.heard_own {
+        if further != self.heard_own {
             self.heard_own = further;
             self.out.push(Command::OwnHeard { height: further.0, epoch: further.1 });
+        }
+        if !self.is_behind() {
+            self.out.push(Command::OwnSaid(said));
         }
     }
 
@@ -271,6 +290,8 @@ impl Replica {
 
     /// Runs the engines until none has anything more to say.
     fn settle(&mut self, now: TimeMs) {
+        self.listen(now);
+        self.ask_what_was_unasked();
         self.apply_checked(now);
         self.drop_rejected();
         for key in self.peers.fallen_silent(now) {
@@ -301,6 +322,7 @@ impl Replica {
             let status = self.own_status();
             self.out.broadcast(status);
             self.tell_changed_links();
+            self.forget_presences(now);
         }
     }
 
@@ -317,6 +339,7 @@ impl Replica {
             self.proposals.next_look(),
             self.stalled.next_wake(),
             self.next_sync_wake(),
+            self.presence.next_wake(),
             Some(self.repeat.next_wake()),
             Some(next_slot).filter(|_| !self.tsdc.is_started()),
         ];
@@ -342,9 +365,11 @@ impl Replica {
         self.me.filter(|key| self.ledger.tip().validators.get(key).is_some())
     }
 
-    /// Whether this node may sign anything now: a member, no alarm, not behind, by a clock that may be right.
+    /// Whether this node may sign anything now: a member, no alarm, not behind, by a clock that may be right, and no other
+    /// run with its key.
     fn may_sign(&self) -> bool {
-        self.member().is_some() && self.alarm.is_none() && !self.clock_is_wrong && !self.sync.is_behind()
+        let is_hindered = self.alarm.is_some() || self.clock_is_wrong || self.sync.is_behind();
+        self.member().is_some() && !is_hindered && self.presence.may_sign()
     }
 
     /// A transaction of the pool, or one that waits for a parent.
@@ -413,6 +438,11 @@ impl Replica {
         self.clock_is_wrong
     }
 
+    /// Whether this node signs nothing because another run signs with its key.
+    pub fn key_is_elsewhere(&self) -> bool {
+        self.presence.is_silent()
+    }
+
     /// Whether a peer has proved a block that is not here: this node signs nothing until it is.
     pub fn is_behind(&self) -> bool {
         self.sync.is_behind()
@@ -430,7 +460,7 @@ impl Replica {
             sampling: self.snowball.held(),
             batches: self.finality.batches_held(),
             proposals: self.proposals.len(),
-            unsigned,
+            unsigned: unsigned + self.unasked.len(),
             repeated,
             evidence,
             evidence_bodies,
@@ -441,6 +471,7 @@ impl Replica {
             headers,
             blocks_ahead,
             peers: self.peers.len(),
+            presences: self.presence.len(),
         }
     }
 }

@@ -46,8 +46,17 @@ impl Peers {
         if self.by_key.get(&key) != Some(&peer) {
             return None;
         }
-        self.by_key.remove(&key);
-        Some(key)
+        // Another run may hold the key too, by its operator's mistake.
+        match self.peers.iter().find(|(_, other)| other.key == Some(key)) {
+            Some((other, _)) => {
+                self.by_key.insert(key, *other);
+                None
+            }
+            None => {
+                self.by_key.remove(&key);
+                Some(key)
+            }
+        }
     }
 
     /// Notes a sign of life; the key if it counted as silent until now. `None` for an unknown peer too.

@@ -108,7 +108,7 @@ impl Replica {
         state: ChainState,
         now: TimeMs,
     ) -> Result<Self, OpenError> {
-        let ReplicaConfig { chain, key: me, seed, pool } = config;
+        let ReplicaConfig { chain, key: me, seed, pool, listens } = config;
         let height = state.header.height;
         let tip_commit = match store.sealed_header(height) {
             _ if height == Height::ZERO => None,
@@ -126,6 +126,9 @@ impl Replica {
         rng.fill_bytes(&mut snowball_seed);
         let mut snowball = Snowball::new(chain.snowball, me, snowball_seed);
         snowball.start_epoch(set.clone());
+        // Who is a quorum alone asks nobody, and has nobody to ask on a chain of its own.
+        let is_alone = me.and_then(|me| set.get(&me)).is_some_and(|member| member.weight.is_quorum_of(set.total()));
+        let presence = super::presence::Watch::new(&mut rng, is_alone || !listens);
         let sync = super::sync::Sync::new(&state);
         Ok(Self {
             finality: Finality::new(state.child_epoch(&chain), set),
@@ -158,6 +161,8 @@ impl Replica {
             unapplied: VecDeque::new(),
             alarm: None,
             clock_is_wrong: false,
+            presence,
+            unasked: Default::default(),
             heard_own: Default::default(),
             next_heartbeat: now,
         })

@@ -34,8 +34,13 @@ fn scene() -> Scene {
     let payment = verifier.transaction(Draft { body, signers: vec![1] }.hashed(&chain)).unwrap();
     let (state, utxos) = ChainState::genesis(&chain).unwrap();
     let store = Arc::new(MemoryStore::new(state.clone(), utxos));
-    let config =
-        ReplicaConfig { chain: chain.clone(), key: Some(key.public_key()), seed: [1; 32], pool: Default::default() };
+    let config = ReplicaConfig {
+        chain: chain.clone(),
+        key: Some(key.public_key()),
+        seed: [1; 32],
+        pool: Default::default(),
+        listens: false,
+    };
     let (_, recovered) = Signer::open(chain.id(), key, LogContents::Missing { fresh: true }).unwrap();
     let recovery = Recovery { state, journal: Vec::new(), signer: Some(recovered.bft) };
     let (replica, _) = Replica::open(config, verifier, store, recovery, START).unwrap();

@@ -1,5 +1,5 @@
-//! The masternode key. It leaves this file in no form but signatures of what is [`Durable`], and of links, which
-//! promise nothing and so need no record: a domain of their own keeps them from meaning anything else.
+//! The masternode key. It leaves this file in no form but signatures of what is [`Durable`], and of links and of claims to
+//! hold it, which promise nothing and so need no record: domains of their own keep them from meaning anything else.
 
 use super::durable::Durable;
 use super::request::SignedMessage;
@@ -8,6 +8,7 @@ use crate::types::hash::{BlockHash, ChainId, Txid};
 use crate::types::keys::{PublicKey, SecretKey, Signature};
 use crate::types::link::{LinkProof, Role, link_digest};
 use crate::types::number::{Epoch, Height, View};
+use crate::types::presence::{Claim, Presence};
 use crate::types::vote::{FinalityKind, VoteBatch};
 use std::sync::Arc;
 
@@ -59,8 +60,8 @@ impl Key {
     }
 }
 
-/// Proves for a masternode that it holds one end of a link, and can do nothing else with the key. Cheap to clone; goes to
-/// where links are made, while the signer stays with the disk.
+/// Proves for a masternode that it holds one end of a link, and that it runs, and can do nothing else with the key. Cheap to
+/// clone; goes to where links are made, while the signer stays with the disk.
 #[derive(Clone, Debug)]
 pub struct LinkProver(Arc<Key>);
 
@@ -73,5 +74,11 @@ impl LinkProver {
     pub fn prove(&self, role: Role, handshake_hash: &[u8; 32]) -> LinkProof {
         let signature = self.0.secret.sign(&link_digest(&self.0.chain, role, handshake_hash));
         LinkProof { consensus_key: self.0.public, signature }
+    }
+
+    /// The word that a run holds the key.
+    pub fn present(&self, claim: Claim) -> Presence {
+        let signature = self.0.secret.sign(&claim.digest(&self.0.chain));
+        Presence { key: self.0.public, claim, signature }
     }
 }

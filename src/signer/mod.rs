@@ -34,5 +34,5 @@ pub use key::LinkProver;
 pub use log::recover::{LogReport, SignerError, Tail, inspect, surviving_reach};
 pub use lost::{Floor, LostVotes};
 pub use policy::BftRecovered;
-pub use request::{Appended, Closing, Refusal, Rewritten, SignRequest, SignedMessage, Step};
+pub use request::{Appended, Closing, Refusal, Rewritten, Said, SignRequest, SignedMessage, Step};
 pub use signer::{LogContents, Recovered, Signer};

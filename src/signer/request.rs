@@ -76,6 +76,17 @@ pub enum SignedMessage {
     Bft(BftVote),
 }
 
+/// What somebody said under this signer's key.
+#[derive(Clone, Copy, Debug)]
+pub enum Said<'a> {
+    /// Votes or receipts.
+    Votes(&'a VoteBatch),
+    /// A proposal.
+    Proposal(&'a Proposal),
+    /// A prepare or precommit.
+    Bft(&'a BftVote),
+}
+
 /// A request is granted: its messages come out of [`super::Signer::flushed`] once `seq` is synced.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[must_use = "what is not appended and synced is never signed"]
@@ -143,6 +154,9 @@ pub enum Refusal {
     /// `votes.log` is lost: what this key signed before is unknown.
     #[error("votes.log is missing, so this key may have signed anything before; see --accept-lost-votes")]
     LogLost,
+    /// Another run signs with this key, or signed what this one's log does not know.
+    #[error("another node signs with this key, or votes.log is an old copy; nothing is signed before a restart")]
+    KeyElsewhere,
     /// A write of `votes.log` failed: what is on disk is unknown until it is read again.
     #[error("writing votes.log failed; nothing is signed before a restart")]
     FlushFailed,

@@ -6,7 +6,7 @@ use super::log::Log;
 use super::log::recover::{SignerError, Tail, recover};
 use super::policy::{BftRecovered, Policy};
 use super::record::Record;
-use super::request::{Appended, Refusal, Rewritten, SignRequest, SignedMessage};
+use super::request::{Appended, Refusal, Rewritten, Said, SignRequest, SignedMessage};
 use crate::limits::MAX_UNSYNCED_STATEMENTS;
 use crate::types::hash::{ChainId, Txid};
 use crate::types::keys::{PublicKey, SecretKey};
@@ -67,6 +67,7 @@ pub struct Signer {
     policy: Policy,
     outbox: Outbox<Statement>,
     is_lost: bool,
+    is_silent: bool,
     has_failed: bool,
 }
 
@@ -86,7 +87,7 @@ impl Signer {
             }
         };
         let is_lost = contents == LogContents::Missing { fresh: false };
-        let mut signer = Self { key, log, policy, outbox: Outbox::new(), is_lost, has_failed: false };
+        let mut signer = Self { key, log, policy, outbox: Outbox::new(), is_lost, is_silent: false, has_failed: false };
         if tail == Tail::Lost {
             signer.policy.apply(signer.log.last(), signer.policy.floor_behind_reach());
         }
@@ -132,6 +133,9 @@ impl Signer {
         if self.is_lost {
             return Err(Refusal::LogLost);
         }
+        if self.is_silent {
+            return Err(Refusal::KeyElsewhere);
+        }
         if self.outbox.len() >= MAX_UNSYNCED_STATEMENTS {
             return Err(Refusal::Busy(self.outbox.len()));
         }
@@ -163,6 +167,27 @@ impl Signer {
     pub fn flush_failed(&mut self) {
         self.has_failed = true;
         self.outbox.clear();
+    }
+
+    /// Somebody said this, and the signature is this key's. If this signer did not sign it, another one has the key, or
+    /// signed more than its log here knows: then it signs nothing more, and the answer is true.
+    pub fn hears(&mut self, said: Said<'_>) -> bool {
+        let is_foreign = !self.is_lost && !self.is_silent && self.policy.is_foreign(said);
+        if is_foreign {
+            self.fall_silent();
+        }
+        is_foreign
+    }
+
+    /// Another run signs with the key: this one signs nothing more. What waits for the disk is not released.
+    pub fn fall_silent(&mut self) {
+        self.is_silent = true;
+        self.outbox.clear();
+    }
+
+    /// Whether it signs nothing because another run has the key, or because what it signed is unknown.
+    pub fn is_silent(&self) -> bool {
+        self.is_silent || self.is_lost
     }
 
     /// These are in the chain: their votes and receipts need not be repeated, nor be in a closing block.

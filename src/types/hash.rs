@@ -106,6 +106,8 @@ domains! {
     NOISE_STATIC = "noise static";
     /// One end of a link, as a masternode's consensus key signs it.
     LINK = "link";
+    /// A run of a node that holds a masternode's consensus key.
+    PRESENCE = "presence";
 }
 
 impl Domain {

@@ -13,6 +13,7 @@ pub mod link;
 pub mod lock;
 pub mod merkle;
 pub mod number;
+pub mod presence;
 pub mod transaction;
 pub mod validators;
 pub mod verified;

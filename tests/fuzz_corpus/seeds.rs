@@ -20,6 +20,7 @@ use timed::types::link::NodeId;
 use timed::types::lock::{Lock, Witness};
 use timed::types::merkle;
 use timed::types::number::{Amount, Epoch, Height, Slot, TimeMs, View};
+use timed::types::presence::{Claim, Presence, Run};
 use timed::types::transaction::{OutPoint, Payload, Register, Transaction, TxBody, TxOut, Update, sighash};
 use timed::types::vote::{FinalityKind, FinalityProof, Receipt, VoteBatch, VotePart, finality_digest};
 
@@ -230,6 +231,7 @@ fn blocks() -> Vec<Seed> {
 fn all_messages() -> Vec<Wire> {
     let txids = || (0..3).map(|n| Txid([n; 32])).collect::<Vec<_>>();
     let [bft, votes] = evidence();
+    let claim = Claim { run: Run([6; 16]), answers: Some(Run([7; 16])), is_signing: true, number: 300 };
     let replica = [
         Message::Status { height: Height::new(9), hash: BlockHash([1; 32]), lowest: Height::new(1) },
         Message::TxAnnounce(txids()),
@@ -256,6 +258,7 @@ fn all_messages() -> Vec<Wire> {
         Message::Blocks(vec![sealed()]),
         Message::Evidence(Box::new(bft)),
         Message::Evidence(Box::new(votes)),
+        Message::Presence(Presence { key: key(1).public_key(), claim, signature: Signature([5; 64]) }),
     ];
     let address = |text: &str| PeerAddress::from(text.parse::<SocketAddr>().unwrap());
     let mut all: Vec<Wire> = replica.into_iter().map(|message| Wire::Replica(Arc::new(message))).collect();

@@ -4,6 +4,7 @@ use crate::machines::Machines;
 use crate::rpc::{self, Failure};
 use crate::wire::Wire;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub struct Cluster {
     nodes: Vec<Option<Child>>,
     /// Where the nodes run, if each has a machine of its own.
     machines: Option<Machines>,
+    /// Nodes that run another program than the one under test.
+    programs: BTreeMap<usize, PathBuf>,
 }
 
 /// Ports of a node that has a machine for itself.
@@ -76,7 +79,7 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        Self { dir, base_port, nodes: (0..nodes).map(|_| None).collect(), machines: None }
+        Self { dir, base_port, nodes: (0..nodes).map(|_| None).collect(), machines: None, programs: BTreeMap::new() }
     }
 
     /// The same, with all nodes started and answering.
@@ -166,6 +169,24 @@ impl Cluster {
         node
     }
 
+    /// Makes the folder of one more node that holds the key of `masternode` and its `votes.log` as it is now; its number.
+    pub fn add_copy(&mut self, masternode: usize) -> usize {
+        let node = self.nodes.len();
+        self.nodes.push(None);
+        std::fs::create_dir(self.folder(node)).unwrap();
+        for file in ["masternode.key", "votes.log"] {
+            std::fs::copy(self.folder(masternode).join(file), self.folder(node).join(file)).unwrap();
+        }
+        let seeds: Vec<usize> = (0..node).filter(|seed| *seed != masternode).collect();
+        self.write_config(node, &seeds, true);
+        node
+    }
+
+    /// From now on this node runs another program.
+    pub fn set_program(&mut self, node: usize, program: PathBuf) {
+        self.programs.insert(node, program);
+    }
+
     fn write_config(&self, node: usize, seeds: &[usize], is_masternode: bool) {
         let folder = self.folder(node);
         let (mut listen, mut seed_host) = (Ipv4Addr::LOCALHOST, vec![Ipv4Addr::LOCALHOST; self.len()]);
@@ -199,7 +220,10 @@ impl Cluster {
         let log = OpenOptions::new().create(true).append(true).open(self.folder(node).join("node.log")).unwrap();
         let mut command = match &self.machines {
             Some(machines) => without_settings(machines.command(node, PROGRAM)),
-            None => timed(),
+            None => match self.programs.get(&node) {
+                Some(program) => without_settings(Command::new(program)),
+                None => timed(),
+            },
         };
         let child = command
             .arg("--config")

@@ -41,6 +41,7 @@ pub fn hear(oracle: &mut Oracle, now: u64, message: &Message) {
         | Message::Links(_)
         | Message::IHave(_)
         | Message::IWant(_)
+        | Message::Presence(_)
         | Message::GetBlocks { .. }
         | Message::GetHeaders { .. }
         | Message::GetEpochs { .. }
@@ -160,6 +161,7 @@ pub fn measure(oracle: &mut Oracle, now: u64, node: usize, replica: &Replica, no
         headers,
         blocks_ahead,
         peers,
+        presences,
     } = replica.memory();
     let most = PoolLimits::default().max_transactions;
     let usage = |structure, count: usize, limit: usize| Usage { structure, count: count as u64, limit: limit as u64 };
@@ -185,6 +187,7 @@ pub fn measure(oracle: &mut Oracle, now: u64, node: usize, replica: &Replica, no
             usage("known headers", headers, limits::MAX_KNOWN_HEADERS),
             usage("blocks ahead", blocks_ahead, limits::MAX_BLOCKS_AHEAD + limits::MAX_BLOCKS_PER_MESSAGE),
             usage("peers", peers, nodes),
+            usage("claims to run", presences, nodes),
         ],
     );
 }

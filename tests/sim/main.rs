@@ -11,6 +11,7 @@
 
 mod byzantine;
 mod control;
+mod copies;
 mod disk;
 mod faults;
 mod invariants;

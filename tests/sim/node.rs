@@ -42,6 +42,8 @@ pub enum Effect {
     Signed(SignedMessage, bool),
     /// A peer is said to be at fault.
     Blamed(PeerId, &'static str),
+    /// It signs nothing more, because another run has its key.
+    FellSilent,
 }
 
 /// Why a node is down.
@@ -120,6 +122,8 @@ pub struct Node {
     pub told: BTreeSet<Txid>,
     /// Commands executed in all.
     pub commands: u64,
+    /// Whether it minds that another run has its key.
+    pub is_careful: bool,
 }
 
 /// A node that started.
@@ -155,7 +159,14 @@ impl Node {
             silent_below: (0, 0),
             told: BTreeSet::new(),
             commands: 0,
+            is_careful: true,
         }
+    }
+
+    /// Whether its signer would sign.
+    pub fn signs(&self) -> bool {
+        let running = self.running.as_ref().filter(|running| !running.replica.key_is_elsewhere());
+        running.and_then(|running| running.signer.as_ref()).is_some_and(|signer| !signer.is_silent())
     }
 
     /// What its clock says at the world's time `now`.
@@ -184,6 +195,7 @@ impl Node {
             key: self.key.as_ref().map(SecretKey::public_key),
             seed: rng.bytes(),
             pool: PoolLimits::default(),
+            listens: self.is_careful,
         };
         let recovery = Recovery { state, journal: contents.records, signer: recovered.map(|recovered| recovered.bft) };
         let store: Arc<dyn Store> = self.store.clone();
@@ -296,6 +308,27 @@ impl Node {
             }
             Command::Sign { seq, request } => self.sign(seq, request),
             Command::OwnHeard { .. } => {}
+            Command::OwnSaid(said) => {
+                let signer = self.running.as_mut().and_then(|running| running.signer.as_mut());
+                let signer = signer.filter(|_| self.is_careful);
+                if signer.is_some_and(|signer| signer.hears(said.as_said())) {
+                    effects.push(Effect::FellSilent);
+                }
+            }
+            Command::KeyElsewhere => {
+                let signer = self.running.as_mut().and_then(|running| running.signer.as_mut());
+                // One that does not listen is not told, and the other way round it goes on.
+                let signer = signer.filter(|_| self.is_careful);
+                if let Some(signer) = signer {
+                    signer.fall_silent();
+                    effects.push(Effect::FellSilent);
+                }
+            }
+            Command::Claim(claim) => {
+                let signer = self.running.as_ref().and_then(|running| running.signer.as_ref());
+                let word = signer.map(|signer| signer.link_prover().present(claim));
+                effects.extend(word.map(|word| Effect::Broadcast(Arc::new(Message::Presence(word)))));
+            }
             Command::Fault { peer, what } => effects.push(Effect::Blamed(peer, what)),
             Command::SignerBlock { txids, closed } => self.signer_block(&txids, closed),
             Command::Send { to, message } => effects.push(Effect::Send(to, message)),

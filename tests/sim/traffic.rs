@@ -65,6 +65,7 @@ fn kind(message: &Message) -> &'static str {
         Message::Links(_) => "Links",
         Message::IHave(_) => "IHave",
         Message::IWant(_) => "IWant",
+        Message::Presence(_) => "Presence",
         Message::GetHeaders { .. } => "GetHeaders",
         Message::Headers(_) => "Headers",
         Message::GetEpochs { .. } => "GetEpochs",

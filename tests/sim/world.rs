@@ -137,6 +137,10 @@ pub struct World {
     pub counts: Counts,
     /// What went wrong that the oracle cannot see.
     pub failures: Vec<String>,
+    /// Nodes of which another has the key, started by an operator's mistake.
+    pub twins: BTreeSet<usize>,
+    /// How often one of them fell silent.
+    pub silenced: usize,
     /// A scenario's hand in the network.
     pub gate: Option<Gatekeeper>,
     /// What travels, if that is measured.
@@ -256,6 +260,8 @@ impl World {
             trace: Trace::new(is_printed),
             counts: Counts { seeds: 1, ..Counts::default() },
             failures: Vec::new(),
+            twins: BTreeSet::new(),
+            silenced: 0,
             gate: None,
             traffic: None,
             forger: None,
@@ -285,6 +291,7 @@ impl World {
     fn begin(&mut self) {
         for node in 0..self.nodes.len() {
             self.nodes[node].clock_ms = self.small_skew();
+            self.nodes[node].is_careful = self.is_honest(node);
             if !self.plan.late.contains(&node) {
                 self.start(node);
             }
@@ -657,6 +664,10 @@ impl World {
                 if let (Some(other), true) = (honest, self.is_honest(node)) {
                     self.failures.push(format!("node {node} blames node {other}, which is honest: {what}"));
                 }
+            }
+            Effect::FellSilent if self.twins.contains(&node) => self.silenced += 1,
+            Effect::FellSilent => {
+                self.failures.push(format!("node {node} takes its own past for another run with its key"));
             }
             Effect::Vdf(seed, iterations) => {
                 self.vdf.entry(seed).or_insert_with(|| vdf::evaluate(&seed, iterations));

@@ -44,7 +44,8 @@ impl Scene {
     fn replica(&self, key: Option<PublicKey>) -> (Replica, Vec<Command>) {
         let (state, utxos) = ChainState::genesis(&self.chain).unwrap();
         let store = Arc::new(MemoryStore::new(state.clone(), utxos));
-        let config = ReplicaConfig { chain: self.chain.clone(), key, seed: [1; 32], pool: Default::default() };
+        let (chain, pool) = (self.chain.clone(), Default::default());
+        let config = ReplicaConfig { chain, key, seed: [1; 32], pool, listens: false };
         let signer = key.map(|_| {
             let missing = LogContents::Missing { fresh: true };
             Signer::open(self.chain.id(), self.key.clone(), missing).unwrap().1.bft

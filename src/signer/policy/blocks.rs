@@ -11,6 +11,7 @@ use crate::signer::request::{Refusal, Step};
 use crate::types::block::BftKind;
 use crate::types::hash::BlockHash;
 use crate::types::number::{Height, View};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// A block at the view in which a quorum prepared it.
@@ -71,6 +72,19 @@ impl Blocks {
                 Err(Refusal::StepPassed { view, step, signed_view, signed_step })
             }
             _ => Ok(Grant::New),
+        }
+    }
+
+    /// Whether this value was not signed here, as far as that is remembered.
+    pub(super) fn is_foreign(&self, height: Height, at: (View, Step), value: Value) -> bool {
+        match height.cmp(&self.height) {
+            Ordering::Less => false,
+            Ordering::Greater => true,
+            Ordering::Equal => {
+                let is_full = self.signed.len() >= MAX_REMEMBERED_BLOCK_MESSAGES;
+                let is_forgotten = is_full && self.signed.first_key_value().is_some_and(|(first, _)| at < *first);
+                !is_forgotten && self.signed.get(&at).is_none_or(|(_, signed)| *signed != value)
+            }
         }
     }
 

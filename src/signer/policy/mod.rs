@@ -10,7 +10,7 @@ mod payments;
 use super::key::Statement;
 use super::log::Ticket;
 use super::record::Record;
-use super::request::{Closing, Refusal, SignRequest, Step};
+use super::request::{Closing, Refusal, Said, SignRequest, Step};
 use crate::types::block::{BftKind, Proposal};
 use crate::types::hash::{BlockHash, Txid};
 use crate::types::number::{Epoch, Height, View};
@@ -172,6 +172,24 @@ impl Policy {
             Record::Spent { epoch, outpoints } => self.payments.apply_spent(epoch, outpoints),
             Record::Current { epoch, closing: true } => self.payments.apply_closing(epoch),
             Record::Current { epoch, closing: false } => self.payments.enter(epoch),
+        }
+    }
+
+    /// Whether the key signed this elsewhere, or before a log that is older than it should be. What is below the floor, past,
+    /// or forgotten, is not judged.
+    pub(super) fn is_foreign(&self, said: Said<'_>) -> bool {
+        let (from_height, from_epoch) = self.floor;
+        match said {
+            Said::Votes(batch) => batch.epoch >= from_epoch && self.payments.is_foreign(batch),
+            Said::Proposal(proposal) => {
+                let value = Value::Proposal { proof_view: proposal.proof_view(), block_hash: proposal.header.hash() };
+                let height = proposal.header.height;
+                height >= from_height && self.blocks.is_foreign(height, (proposal.view, Step::Propose), value)
+            }
+            Said::Bft(vote) => {
+                let at = (vote.view, vote.kind.into());
+                vote.height >= from_height && self.blocks.is_foreign(vote.height, at, Value::Vote(vote.block_hash))
+            }
         }
     }
 

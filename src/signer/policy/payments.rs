@@ -16,7 +16,7 @@ use crate::signer::request::{Closing, Refusal};
 use crate::types::hash::Txid;
 use crate::types::number::Epoch;
 use crate::types::transaction::OutPoint;
-use crate::types::vote::FinalityKind;
+use crate::types::vote::{FinalityKind, VoteBatch};
 use std::collections::BTreeSet;
 
 /// What was signed in the current epoch. Memory: [`MAX_EPOCH_OUTPOINTS`] and [`MAX_EPOCH_ARCHIVED`] entries.
@@ -133,6 +133,18 @@ impl Payments {
         let left_out = self.receipts.open().filter(|txid| !closing.txids.contains(txid));
         let missing: Vec<Txid> = left_out.take(MAX_REPORTED_RECEIPTS).copied().collect();
         if missing.is_empty() { Ok(()) } else { Err(Refusal::ReceiptsLeftOut { missing }) }
+    }
+
+    /// Whether some of these were not signed here, as far as that is remembered.
+    pub(super) fn is_foreign(&self, batch: &VoteBatch) -> bool {
+        let signed = match batch.kind {
+            FinalityKind::Vote => &self.votes,
+            FinalityKind::Receipt => &self.receipts,
+        };
+        // Of what is archived only that is known.
+        let is_unknown = |txid: &Txid| signed.ticket(txid).is_none() && !self.archived.contains(txid);
+        let knows_archived = self.archived.len() < MAX_EPOCH_ARCHIVED;
+        batch.epoch > self.epoch || (batch.epoch == self.epoch && knows_archived && batch.txids.iter().any(is_unknown))
     }
 
     /// Goes on to `epoch`, if it is a later one.

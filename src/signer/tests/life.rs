@@ -3,7 +3,7 @@
 use super::*;
 use crate::crypto::batch::{SignatureCheck, verify};
 use crate::limits::{MAX_UNSYNCED_STATEMENTS, MIN_COMPACTED_LOG_BYTES};
-use crate::signer::Tail;
+use crate::signer::{Said, Tail};
 use crate::types::link::{LinkProof, Role, link_digest};
 
 #[test]
@@ -185,4 +185,63 @@ fn a_link_is_proved_without_a_record_and_even_when_nothing_else_is_signed() {
     assert!(!is_signed(link_digest(&CHAIN, Role::Initiator, &[9; 32])));
     assert!(!is_signed(link_digest(&CHAIN, Role::Responder, &[8; 32])));
     assert!(!is_signed(link_digest(&ChainId([8; 32]), Role::Responder, &[9; 32])));
+}
+
+fn said(message: &SignedMessage) -> Said<'_> {
+    match message {
+        SignedMessage::Votes(batch) => Said::Votes(batch),
+        SignedMessage::Proposal(proposal) => Said::Proposal(proposal),
+        SignedMessage::Bft(vote) => Said::Bft(vote),
+    }
+}
+
+#[test]
+fn what_the_key_signed_here_is_known_and_what_it_signed_elsewhere_silences_this_signer() {
+    let requests = [
+        votes(0, &[(1, &[1]), (2, &[2])]),
+        receipts(0, &[1]),
+        prepare(5, 0, Some(1)),
+        prepare(5, 1, None),
+        votes(0, &[(3, &[3])]),
+        prepare(6, 0, Some(2)),
+    ];
+    for kept in 0..requests.len() {
+        let (mut whole, mut copy) = (Node::fresh(), Node::fresh());
+        for (at, request) in requests.iter().enumerate() {
+            let messages = whole.sign(request.clone()).unwrap();
+            if at < kept {
+                assert_eq!(copy.sign(request.clone()).unwrap(), messages);
+            }
+            for message in &messages {
+                assert!(!whole.signer.hears(said(message)), "{request:?}");
+                whole = whole.restart();
+                assert!(!whole.signer.hears(said(message)), "after a restart: {request:?}");
+                // The last of these is what the copy of the log lacks.
+                assert_eq!(copy.signer.hears(said(message)), at == kept, "{request:?} with {kept} known");
+                if at > kept {
+                    assert_eq!(copy.ask(request.clone()), Err(Refusal::KeyElsewhere));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_past_archived_or_below_the_floor_silences_nobody() {
+    let mut other = Node::fresh();
+    let old = [other.sign(votes(0, &[(1, &[1])])).unwrap(), other.sign(prepare(5, 0, Some(1))).unwrap()].concat();
+    let mut node = Node::fresh();
+    node.signer.archived(&[txid(1)]);
+    assert!(!node.signer.hears(said(&old[0])), "in the chain");
+    let _ = node.sign(prepare(6, 0, None)).unwrap();
+    assert!(!node.signer.hears(said(&old[1])), "a height that is past");
+    let mut later = Node::fresh();
+    let _ = later.signer.epoch_closed(Epoch::ZERO);
+    assert!(!later.signer.hears(said(&old[0])), "an epoch that is past");
+    let mut floored = Node::fresh();
+    let rewritten = floored.signer.accept_lost_votes(Height::new(6), Epoch::new(1)).unwrap();
+    floored.replace(rewritten);
+    floored.sync();
+    assert!(old.iter().all(|message| !floored.signer.hears(said(message))), "before the log was lost");
+    assert!(floored.sign(prepare(6, 0, None)).is_ok());
 }

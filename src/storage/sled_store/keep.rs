@@ -13,7 +13,6 @@ use crate::storage::files::{list_numbered, numbered};
 use crate::storage::snapshots::Snapshots;
 use crate::storage::store::{Archive, StoreError};
 use crate::types::number::{Epoch, Height};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// How much a node keeps.

@@ -259,8 +259,8 @@ impl SledStore {
     fn catch_up(self: &Arc<Self>, chunk: Chunk, progress: &mut dyn FnMut(Height)) -> Result<(), StoreError> {
         let Chunk { blocks: found, .. } = chunk;
         let Some(first) = found.first().map(|found| found.stored.block.header.height) else { return Ok(()) };
-        let config =
-            ReplicaConfig { chain: self.options.chain.clone(), key: None, seed: [0; 32], pool: PoolLimits::default() };
+        let (chain, pool) = (self.options.chain.clone(), PoolLimits::default());
+        let config = ReplicaConfig { chain, key: None, seed: [0; 32], pool, listens: false };
         let journal = found.iter().filter_map(|found| {
             let commit = found.stored.commit.clone()?;
             Some(JournalRecord::Block(SealedBlock { block: found.stored.block.clone(), commit }))

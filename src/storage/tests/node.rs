@@ -121,6 +121,7 @@ impl<'a> Node<'a> {
             key: Some(key.public_key()),
             seed: [3; 32],
             pool: PoolLimits::default(),
+            listens: false,
         };
         let log = directory.votes.take().map_or(LogContents::Missing { fresh: true }, LogContents::Bytes);
         let (mut signer, recovered) = Signer::open(net.chain.id(), key, log).unwrap();
@@ -193,7 +194,11 @@ impl<'a> Node<'a> {
                 }
                 Command::Apply(block) => self.unapplied.push(block),
                 Command::Sign { seq, request } => self.sign(seq, request),
-                Command::OwnHeard { .. } | Command::Fault { .. } => {}
+                Command::OwnHeard { .. }
+                | Command::OwnSaid(_)
+                | Command::Claim(_)
+                | Command::KeyElsewhere
+                | Command::Fault { .. } => {}
                 Command::SignerBlock { txids, closed } => self.signer_block(&txids, closed),
                 Command::ComputeVdf { seed, iterations } => {
                     let proof = Box::new(vdf::evaluate(&seed, iterations));
