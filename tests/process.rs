@@ -25,6 +25,8 @@ mod rpc;
 mod tmpfs;
 #[path = "process/traffic.rs"]
 mod traffic;
+#[path = "seeded_bugs/tree.rs"]
+mod tree;
 #[path = "process/watch.rs"]
 mod watch;
 #[path = "process/wire.rs"]
@@ -34,6 +36,8 @@ mod wire;
 mod banned;
 #[path = "process/catch_up.rs"]
 mod catch_up;
+#[path = "process/cheater.rs"]
+mod cheater;
 #[path = "process/clients.rs"]
 mod clients;
 #[path = "process/crashes.rs"]

@@ -1,17 +1,23 @@
-//! The delay function in the background: one evaluation at a time, a newer one replaces it.
+//! The delay function in the background: one evaluation at a time, a newer one replaces it, a restart goes on with it.
 
 use super::input::{Inbox, NodeInput};
 use super::lanes::Lane;
-use crate::crypto::vdf::Evaluation;
+use crate::crypto::vdf::{Evaluation, Progress, verify};
 use crate::replica::Input;
+use crate::storage::beacon_file::{BeaconFile, Power};
+use crate::storage::files::Files;
 use crate::types::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
 
 /// Multiplications between two looks at what is asked for, about a tenth of a second.
 const SLICE: u64 = 40_000;
+/// What a restart goes on with is written so often; an evaluation that takes less leaves nothing.
+const KEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An evaluation that was asked for.
 struct Job {
@@ -19,14 +25,35 @@ struct Job {
     iterations: u64,
 }
 
-/// How far the evaluation under way is, for whoever shows it.
+/// How far the evaluation under way is, and how long one takes, for whoever shows it.
 #[derive(Clone, Debug, Default)]
-pub struct BeaconProgress(Arc<AtomicU32>);
+pub struct BeaconProgress(Arc<Numbers>);
+
+#[derive(Debug, Default)]
+struct Numbers {
+    permille: AtomicU32,
+    /// 0: not known yet.
+    whole_ms: AtomicU64,
+}
 
 impl BeaconProgress {
     /// In thousandths; 1000 when it is done.
     pub fn permille(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.0.permille.load(Ordering::Relaxed)
+    }
+
+    /// How long a whole evaluation takes here, in milliseconds, as the last one shows.
+    pub fn whole_ms(&self) -> Option<u64> {
+        Some(self.0.whole_ms.load(Ordering::Relaxed)).filter(|ms| *ms > 0)
+    }
+
+    fn set(&self, done: u64, total: u64) {
+        let share = u128::from(done) * 1_000 / u128::from(total.max(1));
+        self.0.permille.store(u32::try_from(share).unwrap_or(1_000), Ordering::Relaxed);
+    }
+
+    fn set_whole_ms(&self, ms: u64) {
+        self.0.whole_ms.store(ms.max(1), Ordering::Relaxed);
     }
 }
 
@@ -38,16 +65,15 @@ pub struct BeaconWorker {
 }
 
 impl BeaconWorker {
-    /// Starts the thread; results go to `inbox`.
+    /// Starts the thread; results go to `inbox`, what a restart goes on with to `files`.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(inbox: Arc<Inbox>) -> std::io::Result<Self> {
-        let (sender, receiver) = channel();
+    pub fn start(inbox: Arc<Inbox>, files: Arc<dyn Files>, slot_ms: u64) -> std::io::Result<Self> {
+        let (sender, jobs) = channel();
         let progress = BeaconProgress::default();
-        let shown = progress.clone();
-        let thread =
-            std::thread::Builder::new().name("beacon".to_owned()).spawn(move || work(&receiver, &inbox, &shown.0))?;
+        let work = Work { jobs, inbox, progress: progress.clone(), files, slot_ms };
+        let thread = std::thread::Builder::new().name("beacon".to_owned()).spawn(move || work.run())?;
         Ok(Self { jobs: Some(sender), thread: Some(thread), progress })
     }
 
@@ -73,15 +99,13 @@ impl BeaconWorker {
     }
 }
 
-fn work(jobs: &Receiver<Job>, inbox: &Inbox, permille: &AtomicU32) {
-    let mut next = jobs.recv().ok();
-    while let Some(job) = next {
-        next = match evaluate(job, jobs, inbox, permille) {
-            Outcome::Done => jobs.recv().ok(),
-            Outcome::Replaced(job) => Some(job),
-            Outcome::Stopped => None,
-        };
-    }
+/// The evaluations of one chain, one after the other.
+struct Work {
+    jobs: Receiver<Job>,
+    inbox: Arc<Inbox>,
+    progress: BeaconProgress,
+    files: Arc<dyn Files>,
+    slot_ms: u64,
 }
 
 enum Outcome {
@@ -90,19 +114,104 @@ enum Outcome {
     Stopped,
 }
 
-fn evaluate(job: Job, jobs: &Receiver<Job>, inbox: &Inbox, permille: &AtomicU32) -> Outcome {
-    let mut evaluation = Evaluation::new(&job.seed, job.iterations);
-    while !evaluation.is_done() {
-        let progress = evaluation.advance(SLICE);
-        let share = u128::from(progress.done) * 1_000 / u128::from(progress.total.max(1));
-        permille.store(u32::try_from(share).unwrap_or(1_000), Ordering::Relaxed);
-        match jobs.try_recv() {
-            Ok(newer) => return Outcome::Replaced(newer),
-            Err(TryRecvError::Disconnected) => return Outcome::Stopped,
-            Err(TryRecvError::Empty) => {}
+impl Work {
+    fn run(&self) {
+        let mut next = self.jobs.recv().ok();
+        while let Some(job) = next {
+            next = match self.evaluate(job) {
+                Outcome::Done => self.jobs.recv().ok(),
+                Outcome::Replaced(job) => Some(job),
+                Outcome::Stopped => None,
+            };
         }
     }
-    let proof = Box::new(evaluation.finish());
-    inbox.push(Lane::Express, NodeInput::replica(Input::Vdf { seed: job.seed, proof }));
-    Outcome::Done
+
+    fn evaluate(&self, job: Job) -> Outcome {
+        let (mut kept, resumed) = Kept::open(&self.files, &job);
+        let is_resumed = !resumed.is_empty();
+        let mut evaluation = Evaluation::resume(&job.seed, job.iterations, &resumed);
+        let begun = (Instant::now(), evaluation.progress().done);
+        while !evaluation.is_done() {
+            let progress = evaluation.advance(SLICE);
+            self.progress.set(progress.done, progress.total);
+            kept.keep(&evaluation, false);
+            let ended = match self.jobs.try_recv() {
+                Ok(newer) => Outcome::Replaced(newer),
+                Err(TryRecvError::Disconnected) => Outcome::Stopped,
+                Err(TryRecvError::Empty) => continue,
+            };
+            kept.keep(&evaluation, true);
+            self.took(begun, progress);
+            return ended;
+        }
+        self.took(begun, evaluation.progress());
+        let mut proof = Box::new(evaluation.finish());
+        if is_resumed && !verify(&job.seed, job.iterations, &proof) {
+            warn!("what was kept of the delay function is wrong: evaluated anew");
+            proof = Box::new(Evaluation::new(&job.seed, job.iterations).finish());
+        }
+        self.inbox.push(Lane::Express, NodeInput::replica(Input::Vdf { seed: job.seed, proof }));
+        Outcome::Done
+    }
+
+    /// Says whether this machine is fast enough: a block's proof takes the time from the block before, which is a slot.
+    fn took(&self, (begun, at_first): (Instant, u64), progress: Progress) {
+        let done = progress.done.saturating_sub(at_first);
+        // Less says too little.
+        if u128::from(done) * 10 < u128::from(progress.total) || done == 0 {
+            return;
+        }
+        let whole_ms = begun.elapsed().as_millis() * u128::from(progress.total) / u128::from(done);
+        let whole_ms = u64::try_from(whole_ms).unwrap_or(u64::MAX);
+        let was_slow = self.progress.whole_ms().is_some_and(|ms| ms > self.slot_ms);
+        self.progress.set_whole_ms(whole_ms);
+        let is_slow = whole_ms > self.slot_ms;
+        if is_slow && !was_slow {
+            warn!(
+                takes_ms = whole_ms,
+                slot_ms = self.slot_ms,
+                "the delay function takes longer than a slot: this node votes, and its turns as leader pass by; it needs a \
+                 faster core, or one that has less else to do"
+            );
+        } else if was_slow && !is_slow {
+            info!(takes_ms = whole_ms, "the delay function is done within a slot again");
+        }
+    }
+}
+
+/// What a restart goes on with.
+struct Kept {
+    /// `None` if it cannot be written: then a restart begins anew.
+    file: Option<BeaconFile>,
+    count: usize,
+    written: Instant,
+}
+
+impl Kept {
+    fn open(files: &Arc<dyn Files>, job: &Job) -> (Self, Vec<Power>) {
+        let opened = BeaconFile::open(files, &job.seed, job.iterations);
+        let (file, powers) = match opened {
+            Ok((file, powers)) => (Some(file), powers),
+            Err(error) => {
+                warn!(%error, "a restart will begin the delay function anew");
+                (None, Vec::new())
+            }
+        };
+        (Self { file, count: powers.len(), written: Instant::now() }, powers)
+    }
+
+    /// Writes what is new, now and then, or `now`.
+    fn keep(&mut self, evaluation: &Evaluation, now: bool) {
+        if !now && self.written.elapsed() < KEEP_INTERVAL {
+            return;
+        }
+        self.written = Instant::now();
+        let Some(file) = &mut self.file else { return };
+        let new = evaluation.kept(self.count);
+        self.count += new.len();
+        if let Err(error) = file.append(&new) {
+            warn!(%error, "a restart will begin the delay function anew");
+            self.file = None;
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::votes::Guard;
 use crate::ledger::verify::{Verifier, VerifyError};
 use crate::limits::{MAX_DISK_JOBS, MAX_STORED_TOGETHER};
 use crate::replica::{Command, CommittedBlock, Input, JournalRecord, OwnMessage, SealedBlock, WriteSeq};
-use crate::signer::{SignRequest, SignedMessage, Signer};
+use crate::signer::{Said, SignRequest, SignedMessage, Signer};
 use crate::storage::write_ahead::WriteAhead;
 use crate::types::hash::Txid;
 use crate::types::number::{Epoch, Height};
@@ -190,16 +190,13 @@ impl Writer {
                 let sealed = SealedBlock { block: block.block.clone(), commit: block.commit.clone() };
                 self.files.append(&JournalRecord::Block(sealed)).map_err(|e| e.to_string())?;
                 self.wrote(seq);
+                self.hear_commit(&block);
                 self.blocks.push(block);
             }
             Command::Apply(block) => self.blocks.push(block),
             Command::Sign { seq, request } => self.ask_signer(seq, request),
             Command::OwnHeard { height, epoch } => self.guard.heard((height, epoch)),
-            Command::OwnSaid(said) => {
-                if self.signer.as_mut().is_some_and(|signer| signer.hears(said.as_said())) {
-                    self.guard.key_is_elsewhere();
-                }
-            }
+            Command::OwnSaid(said) => self.hear(said.as_said()),
             Command::KeyElsewhere => {
                 self.signer.iter_mut().for_each(Signer::fall_silent);
                 self.guard.key_is_elsewhere();
@@ -215,6 +212,19 @@ impl Writer {
             | Command::Notify(_) => {}
         }
         Ok(())
+    }
+
+    /// Something that the key signed, wherever.
+    fn hear(&mut self, said: Said<'_>) {
+        if self.signer.as_mut().is_some_and(|signer| signer.hears(said)) {
+            self.guard.key_is_elsewhere();
+        }
+    }
+
+    /// A commit may hold what the key signed since the log was copied.
+    fn hear_commit(&mut self, block: &CommittedBlock) {
+        let vote = self.signer.as_ref().and_then(|signer| block.precommit_of(&signer.public_key()));
+        vote.iter().for_each(|vote| self.hear(Said::Bft(vote)));
     }
 
     /// The block is on disk: it may say from where a signer without its log can sign.

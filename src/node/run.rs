@@ -126,7 +126,7 @@ impl Node {
         let sink = Keeper::new(Arc::clone(&store), options.keep, options.chain.clone(), stop.clone());
         let (disk, disk_threads) =
             DiskHandle::start(log, (signer, guard), Arc::clone(&verifier), Arc::clone(&inbox), sink)?;
-        let beacon = BeaconWorker::start(Arc::clone(&inbox))?;
+        let beacon = BeaconWorker::start(Arc::clone(&inbox), files.clone(), options.chain.slot_ms)?;
         let history = HistoryServer::start(store.clone(), Links(network.handle()))?;
         let feed = Arc::new(Feed::default());
         let (tolerated_ms, checking) = (options.chain.clock_tolerance_ms, Arc::clone(&verifier));

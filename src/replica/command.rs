@@ -12,7 +12,7 @@ use crate::ledger::execute::BlockChanges;
 use crate::ledger::rejection::Rejection;
 use crate::ledger::verify::Verifier;
 use crate::signer::{Refusal, Said, SignRequest};
-use crate::types::block::{BftVote, Block, Commit, PrepareProof, Proposal, VdfProof};
+use crate::types::block::{BftKind, BftVote, Block, Commit, PrepareProof, Proposal, VdfProof};
 use crate::types::hash::{BlockHash, Hash, Txid};
 use crate::types::keys::PublicKey;
 use crate::types::number::{Epoch, Height, View};
@@ -131,6 +131,17 @@ pub struct CommittedBlock {
     pub commit: Commit,
     /// What the store has to do.
     pub changes: Arc<BlockChanges>,
+}
+
+impl CommittedBlock {
+    /// The precommit of this key in the block's commit.
+    pub fn precommit_of(&self, key: &PublicKey) -> Option<BftVote> {
+        let Commit { height, view, block_hash, signatures } = &self.commit;
+        let position = self.changes.state.signers.position(key)?;
+        let signature = (*signatures.get(position)?)?;
+        let (kind, block_hash) = (BftKind::Precommit, Some(*block_hash));
+        Some(BftVote { height: *height, view: *view, kind, block_hash, voter: *key, signature })
+    }
 }
 
 /// What has to survive a crash besides what was signed. Appended to the journal in order.

@@ -190,6 +190,13 @@ impl Gossip {
         ids.into_iter().for_each(|id| self.offer(now, to, id));
     }
 
+    /// What this signer signed.
+    pub(super) fn of_signer(&self, signer: &PublicKey) -> Vec<Signature> {
+        let of_lane = |lane| self.by_signer.get(&(lane, *signer)).into_iter().flatten();
+        let ages = of_lane(Lane::Payments).chain(of_lane(Lane::Blocks));
+        ages.filter_map(|age| self.by_age.get(age).copied()).collect()
+    }
+
     /// The offers that are due, without what their receivers have shown to have meanwhile.
     pub(super) fn due_offers(&mut self, now: TimeMs) -> Vec<(PeerId, Vec<Signature>)> {
         if self.offers_due.is_none_or(|due| due > now) {

@@ -4,7 +4,8 @@
 //! until then. A run that signs says so, in answers that name the run that asked: what was said before that one began
 //! cannot name it, so a node is never taken for its own past. Who hears that another signs stays silent until it is started
 //! anew; of two that ask at the same time the one with the greater number does. Others pass claims on, since the two
-//! need not be linked.
+//! need not be linked; and who is linked to a run that asks offers it what its key signed lately, so that one with an old
+//! copy of its `votes.log` finds out.
 //!
 //! It protects an operator from himself, where messages arrive within [`LISTEN_MS`] there and back. It rests on nobody
 //! else: a claim is signed by the key that it speaks of. What the guard of the signer keeps holds whatever happens here.
@@ -178,6 +179,12 @@ impl Replica {
         to.extend(others.sample(&mut self.rng, PRESENCE_FANOUT));
         for peer in to {
             self.out.send(peer, Message::Presence(*presence));
+        }
+        if claim.answers.is_none() && self.peers.key_of(from) == Some(key) {
+            // What the key signed lately: if that run does not know it, its votes.log is an old copy.
+            for id in self.gossip.of_signer(&key) {
+                self.gossip.offer(now, from, id);
+            }
         }
     }
 

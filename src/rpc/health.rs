@@ -19,6 +19,7 @@ pub async fn health(context: &Arc<Context>) -> Health {
         peers(context),
         syncing(context),
         clock(context),
+        beacon(context),
         disk(context).await,
     ];
     let healthy = checks.iter().all(|check| check.ok);
@@ -80,6 +81,22 @@ fn clock(context: &Context) -> Check {
         detail.push_str("; the node signs nothing until the clock is set right");
     }
     Check { name: "clock", ok: !is_wrong && offset.is_none_or(|offset| !offset.exceeds(tolerated)), detail }
+}
+
+/// A masternode that has no proof when its turn as leader comes offers nothing.
+fn beacon(context: &Context) -> Check {
+    let (whole_ms, slot_ms) = (context.node.beacon().whole_ms(), context.chain().slot_ms);
+    let is_slow = whole_ms.is_some_and(|ms| ms > slot_ms);
+    let key = context.node.masternode();
+    let is_member = key.is_some_and(|key| context.view().tip().validators.get(&key).is_some());
+    let mut detail = match whole_ms {
+        None => "not measured yet".to_owned(),
+        Some(ms) => format!("the delay function takes {ms} ms, a slot has {slot_ms}"),
+    };
+    if is_slow {
+        detail.push_str("; turns as leader pass by: a faster core is needed, or one that has less else to do");
+    }
+    Check { name: "beacon", ok: !(is_slow && is_member), detail }
 }
 
 async fn disk(context: &Arc<Context>) -> Check {

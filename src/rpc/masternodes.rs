@@ -93,6 +93,7 @@ async fn get_consensus_info(context: Arc<Context>) -> Result<ConsensusInfo, Fail
         precommitted_weight: inner.precommitted_weight,
         total_weight: context.view().tip().validators.total().get(),
         beacon_permille: context.node.beacon().permille(),
+        beacon_ms: context.node.beacon().whole_ms(),
         alarm: context.alarm(),
         signing: context.signing(),
         snowball: inner.snowball,

@@ -5,6 +5,7 @@
 //! keeps it, and sled indexes them ([`sled_store`]): it lags behind, and can be made anew from the files. [`recovery`]
 //! opens all of it. Nothing here decides a rule of the protocol, and nothing here is asynchronous: a thread owns it.
 
+pub mod beacon_file;
 pub mod block_files;
 pub mod block_record;
 pub mod epochs_file;

@@ -3,15 +3,7 @@
 //! Each breaks a rule of the protocol and nothing else. Where two layers hold the same rule, so that either alone
 //! would hide a bug in the other, the bug is in both: whoever misunderstands a rule gets it wrong twice.
 
-/// A change of one place in one file.
-pub struct Edit {
-    /// Path in the project.
-    pub file: &'static str,
-    /// Stands there exactly once.
-    pub find: &'static str,
-    /// Takes its place.
-    pub replace: &'static str,
-}
+use crate::tree::Edit;
 
 /// A bug.
 pub struct Bug {

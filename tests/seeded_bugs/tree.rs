@@ -3,7 +3,6 @@
 //! Invariant: between two bugs the copy is what the project is, apart from a build profile of its own: quick to build
 //! again after an edit, with the dependencies, in which the simulator spends its time, fully optimized.
 
-use crate::bugs::Edit;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +22,16 @@ opt-level = 1
 [profile.seeded.package."*"]
 opt-level = 3
 "#;
+
+/// A change of one place in one file.
+pub struct Edit {
+    /// Path in the project.
+    pub file: &'static str,
+    /// Stands there exactly once.
+    pub find: &'static str,
+    /// Takes its place.
+    pub replace: &'static str,
+}
 
 /// The copy.
 pub struct Tree {

@@ -25,6 +25,7 @@ mod report;
 mod rng;
 mod scenarios;
 mod seeds;
+mod slow_beacon;
 mod sparse;
 mod syncing;
 mod trace;

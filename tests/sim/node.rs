@@ -16,7 +16,7 @@ use timed::ledger::verify::Verifier;
 use timed::replica::command::{Command, CommittedBlock, Event, Input, JournalRecord, OwnMessage, PeerId, WriteSeq};
 use timed::replica::message::{BlockToCheck, Message, SealedBlock};
 use timed::replica::{Recovery, Replica, ReplicaConfig, Store, history};
-use timed::signer::{LogContents, Recovered, SignRequest, SignedMessage, Signer};
+use timed::signer::{LogContents, Recovered, Said, SignRequest, SignedMessage, Signer};
 use timed::storage::journal::{self, Journal};
 use timed::storage::memory::MemoryStore;
 use timed::types::hash::{Hash, Txid};
@@ -292,6 +292,13 @@ impl Node {
         match command {
             Command::Write { seq, record } => self.write(rng, seq, &record)?,
             Command::Commit { seq, block } => {
+                let signer = self.running.as_mut().and_then(|running| running.signer.as_mut());
+                if let Some(signer) = signer.filter(|_| self.is_careful)
+                    && let Some(vote) = block.precommit_of(&signer.public_key())
+                    && signer.hears(Said::Bft(&vote))
+                {
+                    effects.push(Effect::FellSilent);
+                }
                 let sealed = SealedBlock { block: block.block.clone(), commit: block.commit.clone() };
                 self.write(rng, seq, &JournalRecord::Block(sealed))?;
                 if block.changes.closed_epoch.is_some() {

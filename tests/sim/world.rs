@@ -141,6 +141,8 @@ pub struct World {
     pub twins: BTreeSet<usize>,
     /// How often one of them fell silent.
     pub silenced: usize,
+    /// Nodes whose delay function takes so long, in milliseconds.
+    pub slow_vdf: BTreeMap<usize, u64>,
     /// A scenario's hand in the network.
     pub gate: Option<Gatekeeper>,
     /// What travels, if that is measured.
@@ -262,6 +264,7 @@ impl World {
             failures: Vec::new(),
             twins: BTreeSet::new(),
             silenced: 0,
+            slow_vdf: BTreeMap::new(),
             gate: None,
             traffic: None,
             forger: None,
@@ -672,7 +675,8 @@ impl World {
             Effect::Vdf(seed, iterations) => {
                 self.vdf.entry(seed).or_insert_with(|| vdf::evaluate(&seed, iterations));
                 let (low, high) = self.plan.vdf_ms;
-                let at = self.now + self.chances.times.range(low, high);
+                let usual_ms = self.chances.times.range(low, high);
+                let at = self.now + self.slow_vdf.get(&node).copied().unwrap_or(usual_ms);
                 self.schedule(at, Happening::Vdf { node, run: self.nodes[node].run, seed });
             }
             Effect::Committed(block) => {

@@ -7,6 +7,7 @@
 //! exponent for two multiplications a bucket. Horner's rule joins the columns.
 //! Source: B. Wesolowski, "Efficient verifiable delay functions" (2019), section 4.1.
 
+use super::POWER_BYTES;
 use super::group::Element;
 use super::prime::{challenge_prime, power_of_two};
 use crate::limits::{MAX_VDF_CHECKPOINTS, MAX_VDF_DIGIT_BITS};
@@ -49,6 +50,30 @@ impl Evaluation {
     /// An evaluation for `seed` with `iterations` squarings, at its beginning.
     pub fn new(seed: &Hash, iterations: u64) -> Self {
         Self::with_layout(seed, iterations, Layout::cheapest(iterations))
+    }
+
+    /// The evaluation for `seed` as far as `kept` leads, the first values of [`Evaluation::kept`] of one that was broken off;
+    /// from its beginning if they are none. They are believed: whoever does not trust where they were kept verifies the
+    /// proof.
+    pub fn resume(seed: &Hash, iterations: u64, kept: &[[u8; POWER_BYTES]]) -> Self {
+        let mut resumed = Self::new(seed, iterations);
+        let most = usize::try_from(resumed.layout.checkpoints()).unwrap_or(usize::MAX);
+        let mut powers: Vec<Element> = kept.iter().take(most).map_while(Element::from_bytes).collect();
+        if powers.first().is_none_or(|first| first.to_bytes() != resumed.x.to_bytes()) {
+            return resumed;
+        }
+        // Below `checkpoints * interval`, which is at most the iterations.
+        let squared = (powers.len() as u64 - 1).saturating_mul(resumed.layout.interval());
+        if let Some(last) = powers.pop() {
+            (resumed.power, resumed.squared, resumed.checkpoints, resumed.proving) = (last, squared, powers, None);
+            resumed.after_squaring();
+        }
+        resumed
+    }
+
+    /// The intermediate values kept so far, from number `from` on; those before never change.
+    pub fn kept(&self, from: usize) -> Vec<[u8; POWER_BYTES]> {
+        self.checkpoints.iter().skip(from).map(|power| power.to_bytes()).collect()
     }
 
     fn with_layout(seed: &Hash, iterations: u64, layout: Layout) -> Self {
@@ -254,6 +279,48 @@ mod tests {
             let evaluation = Evaluation::with_layout(&seed, iterations, layout);
             prop_assert_eq!(evaluation.finish(), Evaluation::new(&seed, iterations).finish());
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn an_evaluation_that_is_broken_off_goes_on_from_what_was_kept(
+            iterations in 0u64..5_000,
+            done in 0u64..6_000,
+            lost in 0usize..4,
+            with_first in any::<bool>(),
+        ) {
+            let seed = Hash([8; 32]);
+            let mut evaluation = Evaluation::new(&seed, iterations);
+            evaluation.advance(done);
+            let mut kept = evaluation.kept(0);
+            kept.truncate(kept.len().saturating_sub(lost));
+            prop_assert_eq!(evaluation.kept(2), evaluation.kept(0).into_iter().skip(2).collect::<Vec<_>>());
+            let from = usize::from(!with_first);
+            let resumed = Evaluation::resume(&seed, iterations, kept.get(from..).unwrap_or_default());
+            if with_first && kept.len() > 1 {
+                let expected = (kept.len() as u64 - 1) * resumed.layout.interval();
+                prop_assert_eq!(resumed.squared, expected);
+            } else {
+                prop_assert_eq!(resumed.squared, 0, "what does not begin with the challenge is another evaluation's");
+            }
+            prop_assert_eq!(resumed.finish(), Evaluation::new(&seed, iterations).finish());
+        }
+    }
+
+    #[test]
+    fn values_that_are_none_end_what_is_kept() {
+        let (seed, iterations) = (Hash([8; 32]), 4_000);
+        let mut evaluation = Evaluation::new(&seed, iterations);
+        evaluation.advance(3_000);
+        let mut kept = evaluation.kept(0);
+        kept[2] = [0xff; POWER_BYTES];
+        let resumed = Evaluation::resume(&seed, iterations, &kept);
+        assert_eq!(resumed.squared, resumed.layout.interval());
+        // One that is wrong shows in the proof.
+        kept[2] = [7; POWER_BYTES];
+        assert!(!verify(&seed, iterations, &Evaluation::resume(&seed, iterations, &kept).finish()));
     }
 
     #[test]

@@ -48,6 +48,12 @@ impl Element {
         is_smaller.then(|| Self(Residue::new(&value)))
     }
 
+    /// The residue that `bytes` are, big-endian, or `None` if they are `N` or more.
+    pub(super) fn from_bytes(bytes: &[u8; 256]) -> Option<Self> {
+        let value = U2048::from_be_slice(bytes);
+        (value < *N).then(|| Self(Residue::new(&value)))
+    }
+
     /// The smaller of `v` and `N - v`, big-endian.
     pub(super) fn canonical(&self) -> [u8; 256] {
         let value = self.0.retrieve();

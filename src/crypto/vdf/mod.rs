@@ -19,6 +19,9 @@ use crate::types::block::VdfProof;
 use crate::types::hash::{Domain, Hash};
 use group::Element;
 
+/// Bytes of a residue, big-endian.
+pub const POWER_BYTES: usize = 256;
+
 /// Evaluates the function for `seed` with `iterations` squarings, at one go.
 pub fn evaluate(seed: &Hash, iterations: u64) -> VdfProof {
     Evaluation::new(seed, iterations).finish()

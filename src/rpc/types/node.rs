@@ -72,6 +72,8 @@ pub struct ConsensusInfo {
     pub total_weight: u64,
     /// How far the delay function of the next block is, in thousandths.
     pub beacon_permille: u32,
+    /// How long all of it takes here, in milliseconds, once that is known.
+    pub beacon_ms: Option<u64>,
     /// Why this node signs nothing any more.
     pub alarm: Option<String>,
     /// Whether this node signs.
