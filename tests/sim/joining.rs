@@ -97,7 +97,13 @@ fn joins(world: &mut World, ms: u64) {
     let base = world.height(LATE);
     assert!(base >= 8, "it begins at height {base}");
     let goal = world.highest() + 3;
-    assert!(world.run_until(60_000, |world| world.height(LATE) >= goal), "{} of {goal}", world.height(LATE));
+    assert!(
+        world.run_until(60_000, |world| world.height(LATE) >= goal),
+        "{} of {goal}, others at {}, {:?}",
+        world.height(LATE),
+        world.highest(),
+        world.failures
+    );
 }
 
 fn judge(mut world: World) {

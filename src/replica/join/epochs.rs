@@ -11,6 +11,7 @@ use crate::replica::message::SealedHeader;
 use crate::types::hash::BlockHash;
 use crate::types::number::{Epoch, Height};
 use crate::types::validators::{ValidatorSet, ValidatorSetError};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Why a block does not close the next epoch.
@@ -63,6 +64,15 @@ impl EpochChain {
     /// The block that began it.
     pub fn last(&self) -> (Height, BlockHash) {
         self.last
+    }
+
+    /// Whether a header says that it closed an epoch before the next one whose end is to be known, that one, or a later one.
+    /// `None`: it says that it closed none.
+    pub fn place_of(&self, end: &SealedHeader) -> Option<Ordering> {
+        let opened = end.header.opened;
+        let closed = opened.checked_div(self.chain.epoch_slots).filter(|closed| *closed > 0)?;
+        let is_end = opened.is_multiple_of(self.chain.epoch_slots);
+        is_end.then(|| closed.cmp(&self.epoch.next().get()))
     }
 
     /// Goes on to the next epoch.

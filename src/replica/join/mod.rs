@@ -30,6 +30,7 @@ use crate::types::validators::ValidatorSet;
 use chunks::Download;
 use epochs::{EpochChain, EpochError};
 use peer::Peer;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -316,6 +317,12 @@ impl Joiner {
         *asked = None;
         let before = self.epochs.epoch();
         for end in ends {
+            // A late answer to an earlier question tells what is known by now; one that skips an epoch is of no use.
+            match self.epochs.place_of(&end) {
+                Some(Ordering::Less) => continue,
+                Some(Ordering::Greater) => break,
+                Some(Ordering::Equal) | None => {}
+            }
             if self.extend(end.clone()).is_err() {
                 return self.fault(from, "an epoch's end that is none");
             }
