@@ -45,6 +45,30 @@ fn every_bug_fits_the_engines_as_they_are() {
 }
 
 #[test]
+fn the_copy_has_whatever_the_program_includes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut folders, mut included) = (vec![root.join("src")], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for file in text.split("include_str!(\"").skip(1).filter_map(|rest| rest.split_once('"')) {
+                let part = file.0.trim_start_matches("../").split('/').next().unwrap();
+                // Tests of the library read the documentation; they are not built there.
+                let is_inside = path.parent().unwrap().join(file.0).exists();
+                assert!(is_inside && (tree::PARTS.contains(&part) || part == "specs" || part == "docs"), "{file:?}");
+                included += 1;
+            }
+        }
+    }
+    assert!(included > 3, "the search finds what is included");
+}
+
+#[test]
 #[ignore = "builds the simulator twenty times: some twenty minutes"]
 fn nineteen_of_twenty_seeded_bugs_are_caught() {
     let chosen = std::env::var("SEEDED_BUG").ok();

@@ -6,7 +6,7 @@ use crate::chain::spec::Chain;
 use crate::config::{Config, SyncMode, ports};
 use crate::keyfile;
 use crate::ledger::PoolLimits;
-use crate::node::{LostVotesWord, Node, NodeOptions};
+use crate::node::{LostVotesWord, Node, NodeOptions, Startup};
 use crate::rpc;
 use crate::storage::sled_store::Keep;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -84,16 +84,18 @@ pub fn run_node(config: &Config, options: NodeOptions, started: impl FnOnce(Sock
 async fn serve(config: &Config, options: NodeOptions, started: impl FnOnce(SocketAddr)) -> Result<(), CliError> {
     let mut signals = Signals::new().map_err(|e| CliError::failure(format!("cannot listen to signals: {e}")))?;
     let rpc_port = ports(&options.chain.name)[1];
+    let listen = config.rpc.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, rpc_port)));
+    let startup = Startup::default();
+    let starting = rpc::Starting::listen(&config.rpc, listen, startup.clone()).await.map_err(CliError::failure)?;
     let node = tokio::select! {
-        node = Node::start(options) => node.map_err(CliError::failure)?,
+        node = starting.answer_until(Node::start_telling(options, &startup)) => node.map_err(CliError::failure)?,
         name = signals.next() => {
             info!(signal = name, "stopped before the node had started; what it has of the chain stays");
             return Ok(());
         }
     };
     let handle = node.handle();
-    let listen = config.rpc.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, rpc_port)));
-    let server = match rpc::Server::start(handle.clone(), &config.rpc, listen).await {
+    let server = match rpc::Server::take_over(handle.clone(), &config.rpc, starting) {
         Ok(server) => server,
         Err(reason) => {
             if let Err(error) = node.stop().await {

@@ -5,6 +5,7 @@
 
 use super::clock;
 use super::options::{NodeOptions, StartError};
+use super::startup::Startup;
 use crate::chain::spec::Chain;
 use crate::ledger::snapshot::Manifest;
 use crate::ledger::verify::Verifier;
@@ -48,7 +49,12 @@ type Arrived = (JoinInput, Option<Allowance>);
 ///
 /// # Errors
 /// [`StartError`]. What was fetched stays.
-pub async fn run(options: &NodeOptions, files: &Arc<DiskFiles>, verifier: &Arc<Verifier>) -> Result<(), StartError> {
+pub async fn run(
+    options: &NodeOptions,
+    files: &Arc<DiskFiles>,
+    verifier: &Arc<Verifier>,
+    startup: &Startup,
+) -> Result<(), StartError> {
     let lock = DirectoryLock::acquire(files.root()).map_err(recovery::DirectoryError::from)?;
     recovery::check_chain(&**files, &options.chain)?;
     if !is_new(&**files).map_err(recovery::DirectoryError::from)? {
@@ -65,7 +71,8 @@ pub async fn run(options: &NodeOptions, files: &Arc<DiskFiles>, verifier: &Arc<V
     let (arrive, arrived) = sync_channel(MAX_JOIN_INPUTS);
     let snapshots = Snapshots::new(Arc::clone(files) as Arc<dyn Files>);
     let epochs = EpochEnds::open(Arc::clone(files) as Arc<dyn Files>).map_err(recovery::DirectoryError::from)?;
-    let work = Work::new((snapshots, epochs), network.handle(), (options.chain.clone(), options.checkpoint), verifier)?;
+    let chain = (options.chain.clone(), options.checkpoint);
+    let work = Work::new((snapshots, epochs), (network.handle(), startup.clone()), chain, verifier)?;
     let (tell, told) = oneshot::channel();
     std::thread::Builder::new().name("join".to_owned()).spawn(move || {
         // Who waits may have gone.
@@ -130,6 +137,7 @@ struct Work {
     epochs: EpochEnds,
     partial: Option<PartialSnapshot>,
     network: Handle,
+    startup: Startup,
     told: Instant,
     nobody_has_one: bool,
 }
@@ -137,13 +145,14 @@ struct Work {
 impl Work {
     fn new(
         (snapshots, epochs): (Snapshots, EpochEnds),
-        network: Handle,
+        (network, startup): (Handle, Startup),
         (chain, checkpoint): (Chain, Option<(Height, BlockHash)>),
         verifier: &Arc<Verifier>,
     ) -> Result<Self, StartError> {
         let kept = Self::kept(&snapshots, &epochs).map_err(recovery::DirectoryError::from)?;
         let joiner = Joiner::new(chain, Arc::clone(verifier), checkpoint, kept).map_err(std::io::Error::other)?;
-        Ok(Self { joiner, snapshots, epochs, partial: None, network, told: Instant::now(), nobody_has_one: false })
+        let (told, nobody_has_one) = (Instant::now(), false);
+        Ok(Self { joiner, snapshots, epochs, partial: None, network, startup, told, nobody_has_one })
     }
 
     /// What an earlier run left.
@@ -224,13 +233,22 @@ impl Work {
         Ok(None)
     }
 
-    /// A line now and then.
+    /// What RPC says, and a line now and then.
     fn tell(&mut self) {
+        let progress = self.joiner.progress();
+        self.startup.set(match &progress {
+            JoinProgress::Epochs(epoch) => format!("following the sets of validators to a snapshot, at epoch {epoch}"),
+            JoinProgress::Offers => "waiting for offers of snapshots".to_owned(),
+            JoinProgress::Chunks { height, held, chunks, .. } => {
+                format!("fetching the snapshot of block {height}, {held} of {chunks} chunks are here")
+            }
+            JoinProgress::Proving | JoinProgress::Done => "proving a snapshot".to_owned(),
+        });
         if self.told.elapsed() < PROGRESS_INTERVAL {
             return;
         }
         self.told = Instant::now();
-        match self.joiner.progress() {
+        match progress {
             JoinProgress::Epochs(epoch) => info!(epoch = epoch.get(), "following the sets of validators"),
             JoinProgress::Offers => info!("waiting for offers of snapshots"),
             JoinProgress::Chunks { height, held, chunks, .. } => {

@@ -11,6 +11,7 @@ use super::input::{Held, Inbox, NodeInput};
 use super::keeper::Keeper;
 use super::lanes::Lane;
 use super::options::{NodeOptions, StartError};
+use super::startup::Startup;
 use super::verify::{FaultSink, Standing, VerifyStage, VerifyThreads};
 use super::view::View;
 use super::votes::{self, OpenedVotes, VotesError, VotesOptions};
@@ -71,13 +72,26 @@ impl Node {
     /// # Errors
     /// [`StartError`]: nothing has been signed or promised.
     pub async fn start(options: NodeOptions) -> Result<Self, StartError> {
+        Self::start_telling(options, &Startup::default()).await
+    }
+
+    /// The same; `startup` says meanwhile what takes so long.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing has been signed or promised.
+    pub async fn start_telling(options: NodeOptions, startup: &Startup) -> Result<Self, StartError> {
         let verifier = Arc::new(Verifier::new(options.chain.clone()));
         let files = Arc::new(DiskFiles::new(&options.data_dir));
         if options.sync == SyncMode::Snapshot {
-            join::run(&options, &files, &verifier).await?;
+            join::run(&options, &files, &verifier, startup).await?;
         }
-        let open =
-            Opening { chain: options.chain.clone(), cache_bytes: options.cache_bytes, verifier: Arc::clone(&verifier) };
+        startup.set("opening the database");
+        let open = Opening {
+            chain: options.chain.clone(),
+            cache_bytes: options.cache_bytes,
+            verifier: Arc::clone(&verifier),
+            startup: startup.clone(),
+        };
         let opened = Arc::clone(&files);
         // It can take minutes, and a signal is to be heard meanwhile.
         let directory =
@@ -209,6 +223,7 @@ struct Opening {
     chain: Chain,
     cache_bytes: u64,
     verifier: Arc<Verifier>,
+    startup: Startup,
 }
 
 impl Opening {
@@ -220,6 +235,7 @@ impl Opening {
             if last.elapsed() >= Duration::from_secs(2) {
                 last = std::time::Instant::now();
                 info!(height = height.get(), "the database catches up with blocks/");
+                self.startup.set(format!("the database catches up with blocks/, at height {height}"));
             }
         };
         match recovery::open(files.clone(), store(), &mut progress) {

@@ -9,6 +9,7 @@ use super::errors::Failure;
 use super::methods::{Access, Method, find, nearest};
 use super::rate::RateLimit;
 use crate::limits::{MAX_RPC_RESPONSE_BYTES, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_IN_ALL};
+use crate::node::Startup;
 use jsonrpsee::core::id_providers::RandomIntegerIdProvider;
 use jsonrpsee::core::server::{
     BatchResponseBuilder, BoundedSubscriptions, ConnectionId, Extensions, MethodCallback, MethodResponse, MethodSink,
@@ -26,6 +27,8 @@ use std::time::Instant;
 pub struct Dispatcher {
     /// Every method.
     pub methods: Methods,
+    /// What the node is busy with, if there is none yet: then no call is answered.
+    pub starting: Option<Startup>,
     /// Most calls of a batch.
     pub max_batch: usize,
     /// How many calls an address may make; `None`: any number.
@@ -112,6 +115,10 @@ impl Dispatcher {
 
     async fn call(&self, caller: &Caller, request: Request<'_>, in_batch: bool) -> MethodResponse {
         let Request { id, method: name, params, .. } = request;
+        if let Some(startup) = &self.starting {
+            let refused = self.check_rate(caller).err();
+            return refuse(id, refused.unwrap_or_else(|| Failure::Starting { doing: startup.doing() }));
+        }
         match self.admit(caller, &name, in_batch) {
             Ok(()) => {}
             Err(failure) => return refuse(id, failure),

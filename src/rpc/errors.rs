@@ -147,6 +147,12 @@ pub enum Failure {
         /// The transaction.
         txid: Txid,
     },
+    /// There is no node yet.
+    #[error("the node is starting: {doing}; try again")]
+    Starting {
+        /// What it is busy with.
+        doing: String,
+    },
     /// Blocks are applied so fast that nothing stable can be read.
     #[error("the node is catching up with the chain; try again")]
     Syncing,
@@ -314,9 +320,15 @@ mod tests {
     #[test]
     fn the_reason_stands_in_the_data_of_every_error() {
         let missing = Failure::Rejected(Rejection::NoSuchOutput { outpoint: outpoint() });
-        for failure in
-            [Failure::Parse, Failure::BadCursor, Failure::Syncing, Failure::BatchTooLarge { limit: 5 }, missing]
-        {
+        let starting = Failure::Starting { doing: "opening".to_owned() };
+        for failure in [
+            Failure::Parse,
+            Failure::BadCursor,
+            Failure::Syncing,
+            starting,
+            Failure::BatchTooLarge { limit: 5 },
+            missing,
+        ] {
             let (code, reason) = (failure.code(), failure.reason());
             let error = ErrorObjectOwned::from(failure);
             let data: Value = serde_json::from_str(error.data().unwrap().get()).unwrap();

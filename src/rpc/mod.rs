@@ -52,6 +52,7 @@ mod server;
 mod shared;
 mod stall;
 mod start_error;
+mod starting;
 mod submit;
 mod subscribe;
 #[cfg(test)]
@@ -68,4 +69,5 @@ pub use params::{Arguments, BlockName};
 pub use proofs::{GivenProof, read_proof};
 pub use server::Server;
 pub use start_error::StartError;
+pub use starting::Starting;
 pub use submit::read_unsigned;

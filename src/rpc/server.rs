@@ -10,6 +10,7 @@ use super::register;
 use super::shared::{Connection, Shared};
 use super::stall::Stalling;
 use super::start_error::StartError;
+use super::starting::Starting;
 use super::unsent::Unsent;
 use crate::config;
 use crate::limits::{
@@ -48,6 +49,14 @@ impl Server {
         Self::start_bounded(node, config, address, Unsent::new(MAX_UNSENT_ANSWER_BYTES)).await
     }
 
+    /// Goes on where `starting` answered until there was a node.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn take_over(node: NodeHandle, config: &config::Rpc, starting: Starting) -> Result<Self, StartError> {
+        Self::start_on(node, config, starting.into_listener(), Unsent::new(MAX_UNSENT_ANSWER_BYTES))
+    }
+
     /// The same with a bound of its own on answers that wait.
     pub(super) async fn start_bounded(
         node: NodeHandle,
@@ -55,18 +64,25 @@ impl Server {
         address: SocketAddr,
         unsent: Arc<Unsent>,
     ) -> Result<Self, StartError> {
-        let is_open = config.public || config::is_local(&address.ip());
-        if !is_open && config.tokens_file.is_none() {
-            return Err(StartError::NotPublic { address });
-        }
-        let listener = TcpListener::bind(address).await.map_err(|reason| StartError::Listen { address, reason })?;
-        let address = listener.local_addr().map_err(|reason| StartError::Listen { address, reason })?;
+        Self::start_on(node, config, bind(config, address).await?.0, unsent)
+    }
+
+    fn start_on(
+        node: NodeHandle,
+        config: &config::Rpc,
+        listener: TcpListener,
+        unsent: Arc<Unsent>,
+    ) -> Result<Self, StartError> {
+        let unknown = SocketAddr::from(([0; 4], 0));
+        let address = listener.local_addr().map_err(|reason| StartError::Listen { address: unknown, reason })?;
+        let is_open = is_open(config, &address);
         let gate = Gate::open(node.data_dir(), config.tokens_file.as_deref())?;
         let stop = node.stopping().child_token();
         let context = Arc::new(Context::new(node));
         let limit = config.max_requests_per_second;
         let dispatcher = Dispatcher {
             methods: register::methods(Arc::clone(&context))?,
+            starting: None,
             max_batch: usize::try_from(config.max_batch).unwrap_or(usize::MAX),
             rate: (limit > 0).then(|| RateLimit::new(limit)),
             is_open,
@@ -100,6 +116,24 @@ impl Server {
         self.shared.tracker.wait().await;
         self.shared.gate.close();
     }
+}
+
+/// Whether callers without a token are served at this address.
+fn is_open(config: &config::Rpc, address: &SocketAddr) -> bool {
+    config.public || config::is_local(&address.ip())
+}
+
+/// Listens, and whether callers without a token are served.
+///
+/// # Errors
+/// [`StartError`]; [`StartError::NotPublic`] if others could call and nothing says that they may.
+pub(super) async fn bind(config: &config::Rpc, address: SocketAddr) -> Result<(TcpListener, bool), StartError> {
+    let is_open = is_open(config, &address);
+    if !is_open && config.tokens_file.is_none() {
+        return Err(StartError::NotPublic { address });
+    }
+    let listener = TcpListener::bind(address).await.map_err(|reason| StartError::Listen { address, reason })?;
+    Ok((listener, is_open))
 }
 
 impl Drop for Server {

@@ -35,8 +35,8 @@ const CHANGES: [Edit; 3] = [
     },
     Edit {
         file: "src/node/disk.rs",
-        find: "is_some_and(|signer| signer.hears(said.as_said()))",
-        replace: "is_some_and(|signer| signer.hears(said.as_said()) && false)",
+        find: "is_some_and(|signer| signer.hears(said))",
+        replace: "is_some_and(|signer| signer.hears(said) && false)",
     },
 ];
 

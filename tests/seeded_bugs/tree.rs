@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What of the project is copied.
-const PARTS: [&str; 5] = ["Cargo.toml", "Cargo.lock", "src", "tests", "benches"];
+pub const PARTS: [&str; 6] = ["Cargo.toml", "Cargo.lock", "config.example.toml", "src", "tests", "benches"];
 
 /// Name of the copy's build profile.
 pub const PROFILE: &str = "seeded";

@@ -7,4 +7,5 @@ mod harness;
 mod payments;
 mod peers;
 mod speed;
+mod starting;
 mod subscriptions;

@@ -167,7 +167,7 @@ pub struct NodeInfo {
 /// `get_health` and `GET /health`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Health {
-    /// `ok`, `degraded` (a check fails), `critical` (an alarm: this node signs nothing).
+    /// `ok`, `degraded` (a check fails), `critical` (an alarm: this node signs nothing), `starting` (no node yet).
     pub status: &'static str,
     /// Whether every check passes.
     pub healthy: bool,
