@@ -598,8 +598,11 @@ class Followed:
         self.hashes = [(epoch, set_hash)]  # One for each change: the first epoch, the hash.
         self.sets = {}
 
+    def first(self):
+        return self.hashes[0][0]
+
     def hash_of_set(self, epoch):
-        first = self.hashes[0][0]
+        first = self.first()
         demand(epoch >= first, f"it is of epoch {epoch}, and the sets are proved from {first} on: begin earlier")
         demand(epoch <= self.epoch, f"it is of epoch {epoch}, and nothing leads from epoch {self.epoch} to its set")
         return next(found for since, found in reversed(self.hashes) if since <= epoch)
@@ -730,8 +733,12 @@ def verify_block(proof, txid, followed):
         return Proved(0, 0, 0, 0, "genesis, which follows from the chain spec")
     # A block that opens a slot is of the epoch that its parent's `opened` is in, any other of its own's.
     epochs = sorted({opened // chain.epoch_slots for opened in (max(header.opened, 1) - 1, header.opened)})
-    fitting = [epoch for epoch in epochs if followed.hash_of_set(epoch) == header.validators_hash]
-    demand(fitting, "the block is not one of its epoch's set")
+    reached = [epoch for epoch in epochs if followed.first() <= epoch <= followed.epoch]
+    fitting = [epoch for epoch in reached if followed.hash_of_set(epoch) == header.validators_hash]
+    if not fitting:
+        for epoch in epochs:
+            followed.hash_of_set(epoch)  # Says so if it is out of reach.
+        raise Unproved("the block is not one of its epoch's set")
     members = followed.set_of(fitting[0])
     weight, signers = signed_weight(field(proof, "commit"), header, block_hash, members, chain)
     how = f"block {header.height} of {chain.time_of(header.slot)}"
@@ -779,6 +786,11 @@ class Refused(Exception):
     """The node says no, or nothing."""
 
 
+def short_int(digits):
+    """An integer as JSON has it, unless it is one whose reading takes for ever."""
+    return int(digits) if len(digits) <= 20 else None
+
+
 def node_at(url, timeout=60):
     """Calls methods of the node at `url`. Whatever it answers is only as good as what it proves."""
     def call(method, *parameters):
@@ -786,13 +798,14 @@ def node_at(url, timeout=60):
         posted = urllib.request.Request(url, json.dumps(request).encode(), {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(posted, timeout=timeout) as response:
-                text = response.read(MAX_ANSWER_BYTES + 1)
-            answer = json.loads(text) if len(text) <= MAX_ANSWER_BYTES else None
+                body = response.read(MAX_ANSWER_BYTES + 1)
+            answer = json.loads(body, parse_int=short_int) if len(body) <= MAX_ANSWER_BYTES else None
         except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
             raise Refused(f"{url}: {error}") from None
         error = answer.get("error") if isinstance(answer, dict) else "no answer to a JSON-RPC call"
         if error:
-            raise Refused(f"{method}: {error.get('message') if isinstance(error, dict) else error}")
+            message = str(error.get("message") if isinstance(error, dict) else error)[:300]
+            raise Refused(f"{method}: {''.join(c if c.isprintable() else '?' for c in message)}")
         return answer.get("result")
     return call
 
@@ -879,7 +892,7 @@ def run(arguments, node):
     say("chain", f"{chain.spec['name']} {chain.id.hex()}")
     say("genesis", chain.genesis_hash.hex())
     followed = beginning(chain, arguments, node)
-    members = followed.set_of(followed.epoch)
+    began, members = followed.epoch, followed.set_of(followed.epoch)
     say(f"epoch {followed.epoch}", f"from block {followed.block.height + 1}: "
         f"{len(members.members)} members of weight {members.total}")
     txid = arguments.txid
@@ -890,12 +903,18 @@ def run(arguments, node):
         save_state(followed, arguments.state)
     height, block_hash, slot = followed.block
     say("now", f"epoch {followed.epoch} after block {height} of {chain.time_of(slot)}, {block_hash.hex()}")
+    bound = chain.spec["unbonding_epochs"]
+    if followed.epoch - began > bound:
+        say("note", f"that is {followed.epoch - began} epochs from where it began, and who leaves is bound for {bound}: "
+            "compare the hash with another source, or begin at a --checkpoint")
     if txid is None:
         return
     proved = verify_proof(proof, txid, followed)
     outputs = outputs_of(as_bytes(node("get_transaction", txid.hex(), False)), txid)
     say("signed", f"weight {proved.signed} of {proved.total} by {proved.signers} members of epoch {proved.epoch}: "
         f"{proved.how}")
+    if followed.epoch - proved.epoch > bound:
+        say("note", f"the proof is as good as the keys of epoch {proved.epoch}, whose members may have left since")
     for i, (value, lock) in enumerate(outputs):
         say(f"output {i}", f"{value // 10**8}.{value % 10**8:08} TIME to {address_of(lock, chain.prefix)}")
     if wanted:
@@ -1037,15 +1056,19 @@ def main():
     parser.add_argument("--state", metavar="FILE", help="go on from what was proved before, which this file says")
     parser.add_argument("--txid", metavar="HEX", type=read_hash, help="the payment to prove")
     parser.add_argument("--to", metavar="ADDRESS", help="it has to pay to this address")
-    parser.add_argument("--amount", metavar="UNITS", type=int, default=1,
-                        help="at least this, if not given 1; 1 TIME is 100,000,000 units")
+    parser.add_argument("--amount", metavar="UNITS", type=int,
+                        help="at least this; 1 TIME is 100,000,000 units")
     arguments = parser.parse_args()
     if arguments.self_test:
         work = functools.partial(self_test, arguments.self_test)
-    elif arguments.rpc and (arguments.chain or arguments.chain_id) and (arguments.txid or not arguments.to):
-        work = functools.partial(run, arguments, node_at(arguments.rpc))
+    elif not arguments.rpc or not (arguments.chain or arguments.chain_id):
+        parser.error("--rpc and one of --chain and --chain-id are needed")
+    elif (arguments.to is None) != (arguments.amount is None) or (arguments.to and not arguments.txid):
+        parser.error("--to and --amount go together, and with --txid")
+    elif arguments.amount is not None and arguments.amount < 1:
+        parser.error("--amount is at least 1")
     else:
-        parser.error("--rpc and one of --chain and --chain-id are needed, --to goes with --txid")
+        work = functools.partial(run, arguments, node_at(arguments.rpc))
     try:
         work()
     except Unproved as error:

@@ -384,6 +384,15 @@ def about_checkpoints(lies):
     found = begin(closing, hash_of(closing))
     lies.must(light.verify_proof(in_block(), TXID, found).signed == 30, "a proof from the checkpoint on")
     lies.refused("a proof from before the checkpoint", "begin earlier", found.set_of, 1)
+    tx_root = light.root_and_path(LEAVES, AT)[0]
+    overflow = header(23, 20, THIRD, THIRD, tx_root=tx_root, tx_count=len(LEAVES))
+    lies.must(light.verify_proof(in_block(overflow), TXID, found).epoch == 2, "a block right after the checkpoint")
+    before = header(22, 20, SECOND, THIRD, tx_root=tx_root, tx_count=len(LEAVES))
+    lies.refused("a block of the epoch before the checkpoint's", "begin earlier",
+                 light.verify_proof, in_block(before, members=SECOND), TXID, found)
+    lies.refused("a block from long before the checkpoint", "begin earlier",
+                 light.verify_proof, in_block(header(7, 5, FIRST, FIRST, tx_root=tx_root, tx_count=len(LEAVES)),
+                                              members=FIRST), TXID, found)
     lies.refused("another block for the checkpoint", "another block", begin, closing._replace(reward=1),
                  hash_of(closing))
     lies.refused("another height for the checkpoint", "another block", begin, header(23, 20, SECOND, THIRD),
