@@ -49,7 +49,7 @@ fn no_lie_is_believed() {
 fn chain(masternodes: u8, allocations: u64) -> Chain {
     let lock = |n: u8| match n % 2 {
         0 => Lock::of_key(&PublicKey([n; 32])),
-        _ => Lock::Multisig(Hash([n; 32])),
+        _ => Lock::Multisig([n; 32]),
     };
     let mut spec = ChainSpec::builtin("dev").unwrap();
     spec.name = format!("light-{masternodes}");

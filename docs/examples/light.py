@@ -826,18 +826,18 @@ def save_state(followed, path):
 
 
 def load_state(chain, node, path):
-    with open(path, encoding="ascii") as file:
-        state = json.load(file)
+    with open(path, "rb") as file:
+        written = file.read()
     try:
-        if as_bytes(field(state, "chain_id"), 32) != chain.id:
-            raise ValueError(f"{path} is of another chain")
+        state = json.loads(written)
+        demand(as_bytes(field(state, "chain_id"), 32) == chain.id, "it is of another chain")
         hashes = [(as_number(epoch), as_bytes(set_hash, 32)) for epoch, set_hash in as_list(field(state, "sets"))]
         epochs = [epoch for epoch, _ in hashes]
         block = Block(as_number(field(state, "height")), as_bytes(field(state, "block_hash"), 32),
                       as_number(field(state, "slot")))
         followed = Followed(chain, node, as_number(field(state, "epoch")), b"", block)
         demand(epochs and epochs == sorted(set(epochs)) and epochs[-1] <= followed.epoch, "epochs out of order")
-    except (Unproved, TypeError) as error:
+    except (Unproved, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not what was written there: {error}") from None
     followed.hashes = hashes
     return followed
@@ -905,7 +905,7 @@ def run(arguments, node):
     say("now", f"epoch {followed.epoch} after block {height} of {chain.time_of(slot)}, {block_hash.hex()}")
     bound = chain.spec["unbonding_epochs"]
     if followed.epoch - began > bound:
-        say("note", f"that is {followed.epoch - began} epochs from where it began, and who leaves is bound for {bound}: "
+        say("note", f"{followed.epoch - began} epochs lie behind that, and who leaves is bound for {bound} only: "
             "compare the hash with another source, or begin at a --checkpoint")
     if txid is None:
         return

@@ -5,6 +5,7 @@ or refused for another reason than its own, ends it with code 1.
 """
 
 import copy
+import json
 import os
 import sys
 import tempfile
@@ -371,6 +372,51 @@ def about_payments(lies):
     lies.refused("no transaction", "end too early", light.outputs_of, b"", TXID)
 
 
+def about_forms(lies):
+    """What has another form than it should."""
+    lies.refused("an option that is half there", "neither there nor not", light.Reader(b"\2\0").option, lambda: None)
+    lies.refused("a lock of the third kind", "unknown kind of lock", light.Reader(b"\2" + bytes(32)).lock)
+    lies.refused("a number of nine bytes", "does not fit", light.Reader(b"\xfe" + bytes(16)).number)
+    lies.refused("a number too large for its type", "does not fit", light.Reader(number(1 << 16)).number, 16)
+    body = number(1) + light.vector([]) + light.vector([]) + number(5) + light.vector([])
+    lies.refused("a payload of the sixth kind", "unknown kind", light.outputs_of, body, H("txid", body))
+    body = number(2) + body[1:]
+    lies.refused("another version", "another version", light.outputs_of, body, H("txid", body))
+    lies.refused("a hash in upper case", "bytes where 32", light.as_bytes, "AB" * 32, 32)
+    lies.refused("a hash with spaces", "bytes where 32", light.as_bytes, "ab " * 32, 32)
+    lies.refused("a short hash", "31 bytes where 32", light.as_bytes, "ab" * 31, 32)
+    for key in ("snowball", "tiers", "masternodes"):
+        try:
+            light.Chain({**spec("odd"), key: 5})
+            lies.must(False, f"a spec whose {key} is a number was taken")
+        except ValueError as error:
+            lies.must(str(error).startswith(key), f"{key}: {error}")
+
+
+def odd_states(lies):
+    """A state file that was damaged is refused, and not as if a node had lied."""
+    hashes = [[0, FIRST.hash.hex()], [1, SECOND.hash.hex()], [2, THIRD.hash.hex()]]
+    good = {"chain_id": CHAIN.id.hex(), "epoch": NOW, "height": 32, "block_hash": "00" * 32, "slot": 35, "sets": hashes}
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "state")
+
+        def load(state):
+            with open(path, "w", encoding="ascii") as file:
+                file.write(state if isinstance(state, str) else json.dumps(state))
+            return light.load_state(CHAIN, node_with(), path)
+
+        lies.must(load(good).set_of(1).hash == SECOND.hash, "a good state")
+        odd = [{**good, "sets": sets} for sets in ([], hashes[::-1], hashes[:1] * 2, hashes + [[NOW + 1, "00" * 32]],
+                                                   [[1]], 5)]
+        for state in odd + [[], 5, "", "{", "\0"]:
+            lies.told += 1
+            try:
+                load(state)
+                lies.must(False, f"this state was taken: {state}")
+            except ValueError as error:
+                lies.must("not what was written" in str(error), f"{state}: {error}")
+
+
 def about_checkpoints(lies):
     closing = header(22, 20, SECOND, THIRD)
 
@@ -448,7 +494,8 @@ def nonsense(lies):
 
 def main():
     lies = Lies()
-    for tell in (truth, about_epochs, about_receipts, about_blocks, about_payments, about_checkpoints, nonsense):
+    for tell in (truth, about_epochs, about_receipts, about_blocks, about_payments, about_forms, odd_states,
+                 about_checkpoints, nonsense):
         tell(lies)
     if lies.failed:
         sys.exit("\n".join(lies.failed))

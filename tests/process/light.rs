@@ -288,7 +288,7 @@ fn lies_about_epochs(scene: &Scene, asked: &[&str]) {
         let view = View::new(u32::try_from(commit["view"].as_u64().unwrap()).unwrap());
         let hash = BlockHash::from_hex(commit["block_hash"].as_str().unwrap()).unwrap();
         let height = Height::new(commit["height"].as_u64().unwrap());
-        let digest = bft_digest(&chain, height, view, BftKind::Precommit, Some(&hash));
+        let digest = bft_digest(&chain, height, view, BftKind::Precommit, Some(hash));
         let signature = SecretKey::from_bytes(&[99; 32]).sign(&digest);
         let signature: String = signature.0.iter().map(|byte| format!("{byte:02x}")).collect();
         *a_signature(end) = json!(signature);
@@ -376,8 +376,12 @@ fn lies_about_payments(scene: &mut Scene, chain: &[&str], payment: &[&str], rece
         }
     };
     refused(&scene.light(&raw, &asked), "another txid");
-    let asked_more = [chain, &payment[..5], &[&(AMOUNT + 1).to_string()]].concat();
+    let more = (AMOUNT + 1).to_string();
+    let asked_more = [chain, &payment[..5], &[&more]].concat();
     refused(&scene.light(&no_lie, &asked_more), &format!("pays {AMOUNT} units"));
     let elsewhere = scene.address(&stranger(51));
-    refused(&scene.light(&no_lie, &[chain, &payment[..2], &["--to", &elsewhere, "--amount", "1"]].concat()), "pays 0 units");
+    refused(
+        &scene.light(&no_lie, &[chain, &payment[..2], &["--to", &elsewhere, "--amount", "1"]].concat()),
+        "pays 0 units",
+    );
 }
