@@ -512,6 +512,8 @@ pub const MAX_PAGE: usize = 1_000;
 pub const MAX_RPC_READS: usize = 32;
 /// Most bytes of the head of a request.
 pub const MAX_RPC_HEAD_BYTES: usize = 65_536;
+/// Most bytes of the ends of epochs in one answer, unless a single one has more; as JSON they have up to three times that.
+pub const MAX_RPC_EPOCHS_BYTES: usize = 2_000_000;
 /// Most bytes of an answer.
 pub const MAX_RPC_RESPONSE_BYTES: usize = 16_777_216;
 /// Most bytes of answers that wait for their clients, over all connections: beyond it those that hold most for longest

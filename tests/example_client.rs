@@ -6,7 +6,9 @@
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
-use std::path::PathBuf;
+#[path = "python/mod.rs"]
+mod python;
+
 use std::process::Command;
 use timed::types::codec::decode;
 use timed::types::hash::{ChainId, Domain};
@@ -15,34 +17,20 @@ use timed::types::lock::{Lock, Witness};
 use timed::types::number::Amount;
 use timed::types::transaction::{HashedTx, Transaction, sighash};
 
-fn project(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// `python3` where the example can be imported; `None` if there is no such program.
 fn python() -> Option<Command> {
-    let found = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !found {
-        eprintln!("SKIPPED: no python3 here, the example client was not tried");
-        return None;
-    }
-    let mut command = Command::new("python3");
-    command.current_dir(project("docs/examples")).env("PYTHONDONTWRITEBYTECODE", "1");
-    Some(command)
+    python::python("the example client")
 }
 
 /// What a few lines of Python print, with the example's functions at hand.
-fn printed(mut python: Command, script: &str) -> Vec<String> {
-    let output = python.arg("-c").arg(format!("from client import *\n{script}")).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+fn printed(python: Command, script: &str) -> Vec<String> {
+    python::printed(python, &format!("from client import *\n{script}"))
 }
 
 #[test]
 fn the_example_passes_its_self_test() {
     let Some(mut python) = python() else { return };
     let output =
-        python.args(["client.py", "--self-test"]).arg(project("tests/vectors/protocol.json")).output().unwrap();
+        python.args(["client.py", "--self-test"]).arg(python::project("tests/vectors/protocol.json")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -19,6 +19,8 @@ mod machines;
 mod offences;
 #[path = "process/payer.rs"]
 mod payer;
+#[path = "python/mod.rs"]
+mod python;
 #[path = "process/rpc.rs"]
 mod rpc;
 #[path = "process/tmpfs.rs"]
@@ -56,6 +58,8 @@ mod joiner;
 mod liar;
 #[path = "process/life.rs"]
 mod life;
+#[path = "process/light.rs"]
+mod light;
 #[path = "process/lost_votes.rs"]
 mod lost_votes;
 #[path = "process/partitions.rs"]

@@ -2,7 +2,8 @@
 
 use super::context::Context;
 use super::types::{
-    CommitSummary, DecodedTransaction, InputInfo, MasternodeInfo, OutPointInfo, OutputInfo, PayloadInfo, Text,
+    CommitParts, CommitSummary, DecodedTransaction, InputInfo, MasternodeInfo, OutPointInfo, OutputInfo, PayloadInfo,
+    Text,
 };
 use crate::chain::registry::{Masternode, MasternodeState};
 use crate::types::block::Commit;
@@ -33,6 +34,17 @@ pub fn signed_weight(commit: &Commit, set: &ValidatorSet) -> Weight {
     let signed = set.members().iter().zip(&commit.signatures).filter(|(_, signature)| signature.is_some());
     // A part of a total that fits.
     Weight::checked_sum(signed.map(|(member, _)| member.weight)).unwrap_or(set.total())
+}
+
+/// A commit with every member's entry.
+pub fn commit_parts(commit: &Commit) -> CommitParts {
+    let signatures = commit.signatures.iter().map(|signature| signature.map(|signature| hex::encode(&signature.0)));
+    CommitParts {
+        height: commit.height.get(),
+        view: commit.view.get(),
+        block_hash: Text(commit.block_hash),
+        signatures: signatures.collect(),
+    }
 }
 
 /// A commit in short.

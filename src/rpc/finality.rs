@@ -3,15 +3,15 @@
 
 use super::api::Api;
 use super::context::Context;
-use super::convert::encoded;
+use super::convert::{commit_parts, encoded};
 use super::errors::Failure;
 use super::lookup::FoundTx;
 use super::proofs::{GivenBlock, GivenProof, read_proof};
 use super::start_error::StartError;
-use super::types::{BlockProof, CommitParts, Proof, ReceiptPart, ReceiptProof, Text, Verdict};
+use super::types::{BlockProof, Proof, ReceiptPart, ReceiptProof, Text, Verdict};
 use crate::finality::verify_proof;
 use crate::node::view::Status;
-use crate::types::block::{Commit, Header};
+use crate::types::block::Header;
 use crate::types::hash::Txid;
 use crate::types::hex;
 use crate::types::merkle;
@@ -88,16 +88,6 @@ fn block_proof(context: &Context, txid: &Txid) -> Result<Option<BlockProof>, Fai
     }))
 }
 
-fn commit_parts(commit: &Commit) -> CommitParts {
-    let signatures = commit.signatures.iter().map(|signature| signature.map(|signature| hex::encode(&signature.0)));
-    CommitParts {
-        height: commit.height.get(),
-        view: commit.view.get(),
-        block_hash: Text(commit.block_hash),
-        signatures: signatures.collect(),
-    }
-}
-
 fn verify(context: &Context, proof: &GivenProof) -> Result<Verdict, Failure> {
     match proof {
         GivenProof::Receipts(proof) => verify_receipts(context, proof),
@@ -106,7 +96,7 @@ fn verify(context: &Context, proof: &GivenProof) -> Result<Verdict, Failure> {
 }
 
 /// The set that signs in an epoch, if this node's chain has come that far.
-fn set_of(context: &Context, epoch: Epoch) -> Result<Option<Arc<ValidatorSet>>, Failure> {
+pub(super) fn set_of(context: &Context, epoch: Epoch) -> Result<Option<Arc<ValidatorSet>>, Failure> {
     let tip = context.view().tip();
     if tip.child_epoch(context.chain()) == epoch {
         return Ok(Some(Arc::clone(&tip.validators)));

@@ -121,6 +121,8 @@ pub static METHODS: &[Method] = &[
     // finality
     method("get_finality_proof", &[], &[needs("txid")]),
     method("verify_finality_proof", &[], &[needs_structure("proof")]),
+    method("get_epochs", &[], &[takes("from_epoch", "0"), LIMIT]),
+    method("get_validators", &[], &[takes("epoch", "null")]),
     // masternodes and consensus
     method("list_masternodes", &[], &[CURSOR, LIMIT]),
     method("get_consensus_info", &[], &[]),

@@ -31,6 +31,7 @@ mod control;
 mod convert;
 mod cursor;
 mod dispatch;
+mod epochs;
 mod errors;
 mod finality;
 mod health;

@@ -4,7 +4,7 @@ use super::api::Api;
 use super::context::Context;
 use super::start_error::StartError;
 use super::{
-    addresses, chain, control, finality, masternodes, mempool, network, peers, submit, subscribe, transactions,
+    addresses, chain, control, epochs, finality, masternodes, mempool, network, peers, submit, subscribe, transactions,
 };
 use jsonrpsee::core::server::Methods;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ pub fn methods(context: Arc<Context>) -> Result<Methods, StartError> {
     addresses::register(&mut api)?;
     mempool::register(&mut api)?;
     finality::register(&mut api)?;
+    epochs::register(&mut api)?;
     masternodes::register(&mut api)?;
     network::register(&mut api)?;
     peers::register(&mut api)?;

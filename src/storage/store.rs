@@ -9,6 +9,7 @@ use super::lock::LockError;
 use super::snapshots::SnapshotFilesError;
 use crate::ledger::execute::Punishment;
 use crate::ledger::utxo::Utxo;
+use crate::replica::message::SealedHeader;
 use crate::types::block::{Commit, Header};
 use crate::types::hash::{BlockHash, ChainId, Txid};
 use crate::types::lock::Lock;
@@ -246,4 +247,8 @@ pub trait Archive: Send + Sync {
 
     /// The set that signs the blocks of `epoch`.
     fn validators(&self, epoch: Epoch) -> Result<Option<ValidatorSet>, StoreError>;
+
+    /// The block that closed `epoch`, with its commit and the next set where that is another one. From genesis on, also where
+    /// its block is not kept.
+    fn end_of_epoch(&self, epoch: Epoch) -> Result<Option<SealedHeader>, StoreError>;
 }

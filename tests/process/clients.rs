@@ -2,8 +2,7 @@
 
 use crate::cluster::{Cluster, timed, wait_for};
 use serde_json::{Value, json};
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// Runs a client command against node 0 and returns what it printed.
 fn run(cluster: &Cluster, arguments: &[&str]) -> String {
@@ -74,15 +73,11 @@ fn a_transaction_made_by_the_node_is_signed_by_the_wallet_and_handed_in() {
 
 #[test]
 fn the_example_client_pays() {
-    if !Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no python3 here, the example client was not tried");
-        return;
-    }
+    let Some(mut python) = crate::python::python("the example client") else { return };
     let cluster = Cluster::running(1, 31_100, 1_000);
     let to = "rtime1qd5j6yecm049c8cdvta5rke7sx5w6kxu5qntl282fuv5euypfzp0s2pyd3t";
-    let output = Command::new("python3")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/client.py"))
-        .args(["--rpc", &format!("http://127.0.0.1:{}", cluster.rpc_port(0)), "--key-file"])
+    let output = python
+        .args(["client.py", "--rpc", &format!("http://127.0.0.1:{}", cluster.rpc_port(0)), "--key-file"])
         .arg(cluster.net().join("faucet.key"))
         .args(["--to", to, "--amount", "5000000", "--memo", "from Python"])
         .output()

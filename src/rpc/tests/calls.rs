@@ -39,7 +39,7 @@ async fn every_method_answers_under_each_of_its_names() {
 const PROMISED: &str = "get_blockchain_info get_block_count get_best_block_hash get_block_hash get_block \
     get_block_header get_commit get_transaction get_transaction_status send_raw_transaction test_mempool_accept \
     decode_raw_transaction create_raw_transaction wait_for_transaction get_balance list_unspent get_address_history \
-    get_tx_out get_mempool_info get_raw_mempool get_finality_proof verify_finality_proof list_masternodes \
+    get_tx_out get_mempool_info get_raw_mempool get_finality_proof verify_finality_proof get_epochs get_validators list_masternodes \
     get_consensus_info get_network_info get_peer_info add_node disconnect_node list_banned set_ban clear_banned validate_address get_chain_spec get_node_info get_health uptime \
     stop subscribe_blocks subscribe_transactions subscribe_status";
 
@@ -90,6 +90,10 @@ async fn codes_are_those_of_the_contract() {
         ("get_transaction", json!(["00"]), -8, "out_of_range"),
         ("get_balance", json!(["rtime1x"]), -5, "bad_address"),
         ("get_finality_proof", json!([unknown]), -5, "unknown"),
+        ("get_epochs", json!([1_000_000]), -8, "out_of_range"),
+        ("get_epochs", json!([0, 0]), -8, "out_of_range"),
+        ("get_validators", json!([1_000_000]), -8, "out_of_range"),
+        ("get_validators", json!(["x"]), -3, "wrong_type"),
         ("verify_finality_proof", json!([{}]), -22, "cannot_decode"),
         ("decode_raw_transaction", json!(["zz"]), -22, "cannot_decode"),
         ("send_raw_transaction", json!(["00"]), -22, "cannot_decode"),

@@ -55,11 +55,17 @@ impl Served {
 
     /// With this one.
     pub async fn with(rpc: config::Rpc) -> Self {
+        Self::on(rpc, |_| {}).await
+    }
+
+    /// On a chain whose spec `change` changed.
+    pub async fn on(rpc: config::Rpc, change: impl FnOnce(&mut ChainSpec)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let masternode = SecretKey::from_bytes(&[20; 32]);
         let owner = Lock::of_key(&payer().public_key());
         let coin = Allocation { address: owner, amount: Amount::new(COIN) };
-        let spec = ChainSpec::dev(clock::now().0, masternode.public_key(), owner, vec![coin; COINS]).unwrap();
+        let mut spec = ChainSpec::dev(clock::now().0, masternode.public_key(), owner, vec![coin; COINS]).unwrap();
+        change(&mut spec);
         let chain = Chain::new(spec).unwrap();
         fresh_votes_log(folder.path(), chain.id(), masternode.clone()).unwrap();
         let options = NodeOptions {

@@ -3,6 +3,7 @@
 mod access;
 mod busy;
 mod calls;
+mod epochs;
 mod harness;
 mod payments;
 mod peers;

@@ -5,6 +5,7 @@
 
 mod address;
 mod chain;
+mod epochs;
 mod finality;
 mod network;
 mod node;
@@ -15,6 +16,7 @@ pub use chain::{
     BlockInfo, BlockItem, BlockTransactions, BlockchainInfo, CommitInfo, CommitSignature, CommitSummary, HeaderInfo,
     PunishedOutput, PunishmentInfo, Whole,
 };
+pub use epochs::{EpochEnd, EpochPage, Member, ValidatorsInfo};
 pub use finality::{BlockProof, CommitParts, Proof, ReceiptPart, ReceiptProof, Verdict};
 pub use network::{BanInfo, NetworkInfo, PeerDetails};
 pub use node::{

@@ -44,7 +44,7 @@ impl SledStore {
     pub(super) fn complete_epochs(&self) -> Result<(), StoreError> {
         let current = self.view().state.child_epoch(&self.options.chain);
         while self.epochs.next_epoch() < current {
-            let Some(height) = self.end_of_epoch(self.epochs.next_epoch())? else { return Ok(()) };
+            let Some(height) = self.height_of_end(self.epochs.next_epoch())? else { return Ok(()) };
             let Some(end) = Store::sealed_header(self, height) else { return Ok(()) };
             self.epochs.push(&end)?;
         }
@@ -53,7 +53,7 @@ impl SledStore {
 
     /// Height of the block that closed an epoch that is over, if the index goes back so far: the first that opened as many
     /// slots as its epoch has. Headers ascend in that number.
-    fn end_of_epoch(&self, epoch: Epoch) -> Result<Option<Height>, StoreError> {
+    fn height_of_end(&self, epoch: Epoch) -> Result<Option<Height>, StoreError> {
         let Some(wanted) = epoch.next().get().checked_mul(self.options.chain.epoch_slots) else { return Ok(None) };
         let opened =
             |height| self.header_record(Height::new(height)).map(|found| found.map(|found| found.header.opened));

@@ -157,7 +157,7 @@ impl Store for SledStore {
     }
 
     fn epoch_end(&self, epoch: Epoch) -> Option<SealedHeader> {
-        self.or_stop(self.epochs.get(epoch).map_err(StoreError::from))
+        self.or_stop(self.end_of_epoch(epoch))
     }
 
     fn snapshot(&self, height: Option<Height>) -> Option<Manifest> {
@@ -327,5 +327,9 @@ impl Archive for SledStore {
             return Ok(None);
         }
         validator_set(&self.trees.validators, epoch)
+    }
+
+    fn end_of_epoch(&self, epoch: Epoch) -> Result<Option<SealedHeader>, StoreError> {
+        Ok(self.epochs.get(epoch)?)
     }
 }
