@@ -4,6 +4,7 @@ mod access;
 mod busy;
 mod calls;
 mod harness;
+mod masternodes;
 mod payments;
 mod peers;
 mod speed;
