@@ -54,6 +54,8 @@ mod liar;
 mod life;
 #[path = "process/lost_votes.rs"]
 mod lost_votes;
+#[path = "process/membership.rs"]
+mod membership;
 #[path = "process/partitions.rs"]
 mod partitions;
 #[path = "process/punished.rs"]

@@ -47,6 +47,7 @@ struct TipPart {
     opened: u64,
     epoch: u64,
     next_slot_time: u64,
+    syncing: bool,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +124,12 @@ impl ChainNow {
         }
         // After the list: a record is never newer than the tip.
         let tip: TipPart = get(node.client(), "get_blockchain_info", vec![]).await?;
+        if tip.syncing {
+            let url = node.client().url();
+            return Err(CliError::failure(format!(
+                "the node at {url} is catching up with the chain: ask again when it has"
+            )));
+        }
         let registry = Registry::from_records(records).map_err(|e| nonsense("list_masternodes", e))?;
         Ok(Self {
             next_slot: spec.slot_at(TimeMs(tip.next_slot_time)),
