@@ -21,6 +21,8 @@ pub const MAX_BLOCK_WIRE_BYTES: usize = 4_000_000;
 pub const MAX_PROPOSAL_WIRE_BYTES: usize = 4_000_000;
 /// Most members of a validator set.
 pub const MAX_VALIDATORS: usize = 4_096;
+/// Most epochs that are looked ahead for when a masternode enters or leaves.
+pub const MAX_FORECAST_EPOCHS: u64 = 256;
 /// Most transactions under one signature of votes or receipts.
 pub const MAX_BATCH_TXIDS: usize = 1_024;
 
@@ -555,3 +557,12 @@ pub const MAX_RATED_ADDRESSES: usize = 65_536;
 pub const HEALTH_ANSWER_MS: u64 = 2_000;
 /// With less room on the disk than this the node does not count as healthy, in bytes.
 pub const LOW_DISK_BYTES: u64 = 1_073_741_824;
+/// Most views that the leader schedule is asked for.
+pub const MAX_SCHEDULED_VIEWS: u64 = 1_000;
+/// Newest blocks at most whose commits are looked at for who signed: those of two epochs, unless overflow blocks make
+/// them more.
+pub const MAX_COUNTED_BLOCKS: usize = 512;
+/// So many of the newest commits that could hold a masternode's signature are its recent ones.
+pub const RECENT_COMMITS: usize = 10;
+/// A masternode that so many of its recent commits lack misses votes.
+pub const MISSING_VOTES: usize = 3;

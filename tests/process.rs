@@ -62,6 +62,8 @@ mod life;
 mod light;
 #[path = "process/lost_votes.rs"]
 mod lost_votes;
+#[path = "process/membership.rs"]
+mod membership;
 #[path = "process/partitions.rs"]
 mod partitions;
 #[path = "process/punished.rs"]

@@ -26,6 +26,14 @@ impl ChainSpec {
     pub fn opening_closes_epoch(&self, opened: u64) -> bool {
         opened > 0 && opened.checked_rem(self.epoch_slots) == Some(0)
     }
+
+    /// When `epoch` begins at the earliest, that is when the block is due that closes the one before: each slot from
+    /// `next_slot` on has a block. `opened` is what the tip's header says. The start of `next_slot` for an epoch that
+    /// has begun.
+    pub fn epoch_begins(&self, epoch: Epoch, opened: u64, next_slot: Slot) -> TimeMs {
+        let missing = epoch.get().saturating_mul(self.epoch_slots).saturating_sub(opened);
+        self.slot_start(Slot::new(next_slot.get().saturating_add(missing.saturating_sub(1))))
+    }
 }
 
 #[cfg(test)]
@@ -47,6 +55,18 @@ mod tests {
             assert_eq!(spec.slot_at(start.plus(2_000)), slot.next());
         }
         assert_eq!(spec.slot_start(Slot::MAX), TimeMs(u64::MAX));
+    }
+
+    #[test]
+    fn an_epoch_begins_with_the_last_block_of_the_one_before() {
+        let spec = spec();
+        let begins = |epoch: u64, opened, slot| spec.epoch_begins(Epoch::new(epoch), opened, Slot::new(slot));
+        // Ten blocks are missing; the first is due in slot 5.
+        assert_eq!(begins(1, 0, 5), spec.slot_start(Slot::new(14)));
+        assert_eq!(begins(1, 9, 30), spec.slot_start(Slot::new(30)));
+        assert_eq!(begins(1, 10, 31), spec.slot_start(Slot::new(31)));
+        assert_eq!(begins(4, 12, 31), spec.slot_start(Slot::new(31 + 27)));
+        assert_eq!(begins(u64::MAX, 0, 0), TimeMs(u64::MAX));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! payment is archived whatever became of its payload. A clone is a pointer until one of the two is changed.
 
 mod boundary;
+mod forecast;
 
 use super::spec::ChainSpec;
 use crate::limits::MAX_ENDPOINT_BYTES;
@@ -191,6 +192,12 @@ impl Registry {
     /// [`ValidatorSetError`]: never on a checked chain, where keys are distinct and all weights together fit.
     pub fn validators(&self) -> Result<ValidatorSet, ValidatorSetError> {
         ValidatorSet::new(self.iter().filter(|m| m.is_member()).map(Masternode::validator).collect())
+    }
+
+    /// Weight of all members, which is that of the set of the epoch under way: nobody enters or leaves before its end.
+    pub fn member_weight(&self) -> Weight {
+        // The weights of all masternodes of a checked chain fit.
+        Weight::checked_sum(self.iter().filter(|m| m.is_member()).map(|m| m.weight)).unwrap_or(Weight::MAX)
     }
 
     /// Applies the payload of a transaction archived at `height` in a block of `epoch`; whether it had an effect.

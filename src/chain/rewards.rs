@@ -9,12 +9,19 @@ use crate::types::number::{Amount, Weight};
 use crate::types::transaction::TxOut;
 use crate::types::validators::{Validator, ValidatorSet};
 
-/// Outputs of the coinbase of a slot-opening block worth `reward`, in order: the proposer's, to its payout in the
-/// set that signs the block (`own_set`), with what it earned as a signer; then, in the order of `parent_set`, those
-/// of the others that signed `last_commit`, to their payouts in that set. Zero amounts are left out. Without a
-/// commit, at height 1, there are none.
+/// What a coinbase pays to one masternode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// Its consensus key.
+    pub key: PublicKey,
+    /// The output: what it earned, to its payout.
+    pub out: TxOut,
+}
+
+/// Outputs of the coinbase of a slot-opening block worth `reward`, in order: see [`shares`]. Without a commit, at height
+/// 1, there are none.
 ///
-/// Their sum is at most `reward`. A `proposer` outside `own_set`, which no valid block has, gets nothing.
+/// Their sum is at most `reward`.
 pub fn coinbase_outputs(
     reward: Amount,
     proposer_bps: u64,
@@ -24,28 +31,46 @@ pub fn coinbase_outputs(
     proposer: &PublicKey,
 ) -> Vec<TxOut> {
     let Some(commit) = last_commit else { return Vec::new() };
+    let signed: Vec<bool> = commit.signatures.iter().map(Option::is_some).collect();
+    shares(reward, proposer_bps, parent_set, &signed, own_set, proposer).into_iter().map(|share| share.out).collect()
+}
+
+/// Who gets what of `reward`, where `signed` says of each member of `parent_set` whether it signed the parent: first the
+/// proposer, to its payout in the set that signs the block (`own_set`), with what it earned as a signer; then, in the
+/// order of `parent_set`, the others that signed, to their payouts in that set. Zero amounts are left out.
+///
+/// A `proposer` outside `own_set`, which no valid block has, gets nothing.
+pub fn shares(
+    reward: Amount,
+    proposer_bps: u64,
+    parent_set: &ValidatorSet,
+    signed: &[bool],
+    own_set: &ValidatorSet,
+    proposer: &PublicKey,
+) -> Vec<Share> {
     let signers: Vec<&Validator> =
-        parent_set.members().iter().zip(&commit.signatures).filter_map(|(m, s)| s.as_ref().map(|_| m)).collect();
+        parent_set.members().iter().zip(signed).filter_map(|(m, signed)| signed.then_some(m)).collect();
     let total = parent_set.total();
-    let signed = signers.iter().fold(0u128, |sum, m| sum + u128::from(m.weight.get()));
+    let signed_weight = signers.iter().fold(0u128, |sum, m| sum + u128::from(m.weight.get()));
 
     let for_proposing = share(reward, u128::from(proposer_bps.min(10_000)), 10_000);
     let for_signing = Amount::new(reward.get().saturating_sub(for_proposing.get()));
     let earned = |weight: Weight| share(for_signing, weight.get().into(), total.get().into());
 
-    let mut outputs = Vec::with_capacity(1 + signers.len());
+    let mut shares = Vec::with_capacity(1 + signers.len());
     if let Some(member) = own_set.get(proposer) {
         let as_signer =
             signers.iter().find(|m| m.consensus_key == *proposer).map_or(Amount::ZERO, |m| earned(m.weight));
-        let as_proposer = share(for_proposing, signed, total.get().into());
+        let as_proposer = share(for_proposing, signed_weight, total.get().into());
         // Two parts of one reward: the sum fits.
         let value = Amount::new(as_proposer.get().saturating_add(as_signer.get()));
-        outputs.push(TxOut { value, lock: member.payout });
+        shares.push(Share { key: *proposer, out: TxOut { value, lock: member.payout } });
     }
     let others = signers.iter().filter(|m| m.consensus_key != *proposer);
-    outputs.extend(others.map(|m| TxOut { value: earned(m.weight), lock: m.payout }));
-    outputs.retain(|out| out.value > Amount::ZERO);
-    outputs
+    let of = |m: &&Validator| Share { key: m.consensus_key, out: TxOut { value: earned(m.weight), lock: m.payout } };
+    shares.extend(others.map(of));
+    shares.retain(|share| share.out.value > Amount::ZERO);
+    shares
 }
 
 /// `floor(amount * part / whole)` for `part <= whole`; zero of nothing.

@@ -10,6 +10,7 @@ mod init;
 mod key;
 mod load;
 mod logging;
+mod masternode;
 mod progress;
 mod remote;
 mod rpc;
@@ -89,6 +90,8 @@ enum Command {
     Key(key::Command),
     /// Keys, addresses and payments of a user. Keys stay on this machine.
     Wallet(wallet::Arguments),
+    /// Masternodes: registering, changing and leaving from a wallet, and how they stand.
+    Masternode(masternode::Arguments),
     /// Calls a JSON-RPC method and prints the result.
     Rpc(rpc::Arguments),
     /// Looks at a data directory whose node is stopped, and repairs it.
@@ -143,6 +146,7 @@ pub fn main() -> ExitCode {
         Some(Command::Devnet(command)) => devnet::run(&global, &command),
         Some(Command::Key(command)) => key::run(&global, &command),
         Some(Command::Wallet(arguments)) => wallet::run(&global, &arguments),
+        Some(Command::Masternode(arguments)) => masternode::run(&global, &arguments),
         Some(Command::Rpc(arguments)) => rpc::run(&global, &arguments),
         Some(Command::Db(command)) => db::run(&global, &command),
         Some(Command::Load(arguments)) => load::run(&global, &arguments),

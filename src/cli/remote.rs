@@ -5,7 +5,7 @@ use super::{CliError, Global};
 use crate::limits::MAX_WALLET_COINS;
 use crate::types::address::from_address;
 use crate::types::codec::encode;
-use crate::types::hash::{ChainId, Txid};
+use crate::types::hash::{ChainId, MasternodeId, Txid};
 use crate::types::hex;
 use crate::types::lock::Lock;
 use crate::types::number::Amount;
@@ -162,6 +162,11 @@ struct TxOutPart {
 }
 
 #[derive(Deserialize)]
+struct OwnerPart {
+    owner: String,
+}
+
+#[derive(Deserialize)]
 struct StatusPart {
     status: String,
 }
@@ -289,6 +294,12 @@ impl RemoteNode {
         Ok((self.lock_of(&out.address)?, out.value))
     }
 
+    /// The owner of a masternode.
+    pub async fn masternode_owner(&self, masternode: &MasternodeId) -> Result<Lock, CliError> {
+        let record: OwnerPart = get(&self.client, "get_masternode", vec![json!(masternode.to_string())]).await?;
+        self.lock_of(&record.owner)
+    }
+
     /// How far transactions are, in their order.
     pub async fn statuses(&self, txids: &[Txid]) -> Result<Vec<TransactionStatus>, CliError> {
         let mut all = Vec::with_capacity(txids.len());
@@ -347,7 +358,8 @@ impl RemoteNode {
     }
 }
 
-async fn get<T: DeserializeOwned>(client: &Client, method: &str, parameters: Vec<Value>) -> Result<T, CliError> {
+/// Calls a method and reads the answer.
+pub async fn get<T: DeserializeOwned>(client: &Client, method: &str, parameters: Vec<Value>) -> Result<T, CliError> {
     let value = client.call(method, parameters).await.map_err(CliError::failure)?;
     read(method, value)
 }
@@ -356,12 +368,13 @@ fn read<T: DeserializeOwned>(method: &str, value: Value) -> Result<T, CliError> 
     serde_json::from_value(value).map_err(|error| nonsense(method, error))
 }
 
-fn nonsense(method: &str, problem: impl Display) -> CliError {
+/// An answer that no node of this version gives.
+pub fn nonsense(method: &str, problem: impl Display) -> CliError {
     CliError::failure(format!("the node's answer to {method} makes no sense: {problem}"))
 }
 
 /// An amount: an integer in units, as a decimal string or a number.
-fn units<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
+pub fn units<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let units = value.as_u64().or_else(|| value.as_str()?.parse().ok());
     units.map(Amount::new).ok_or_else(|| D::Error::custom(format!("{value} is no amount")))

@@ -1,9 +1,9 @@
 //! `timed wallet`: keys, addresses and payments of a user. Keys stay in this process; the node gets what is signed.
 
-mod keys;
+pub mod keys;
 mod make;
-mod pay;
-mod show;
+pub mod pay;
+pub mod show;
 
 use super::client::block_on;
 use super::remote::Wait;
@@ -57,7 +57,7 @@ enum Command {
     Send(pay::Send),
     /// Brings everything to one address, in as few outputs as can be.
     Sweep(pay::Sweep),
-    /// Signs a transaction without witnesses and prints it.
+    /// Signs a transaction, or adds signatures to one that others have begun to sign, and prints it.
     Sign {
         /// The transaction as hex, like `create_raw_transaction` returns it.
         hex: String,
@@ -97,6 +97,6 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
 }
 
 /// An amount for people.
-fn time(amount: crate::types::number::Amount) -> String {
+pub fn time(amount: crate::types::number::Amount) -> String {
     format!("{} TIME", amounts::format(amount))
 }

@@ -4,7 +4,7 @@ use crate::limits::MAX_OUTPUTS;
 use crate::types::lock::Lock;
 use crate::types::number::Amount;
 use crate::types::transaction::TxOut;
-use crate::wallet::build::{Coin, Plan, Rules};
+use crate::wallet::build::{Coin, Content, Plan, Rules};
 
 /// What a coin is to hold at best: enough for many runs, since a payment gives its coin back less the fee.
 pub const GOOD_COIN: Amount = Amount::new(1_000_000);
@@ -132,8 +132,8 @@ fn parts_of(source: &Coin, value: Amount, rules: &Rules) -> usize {
 
 /// One transaction that makes `parts` outputs of `value`, and one of what is left if an output may hold that.
 fn split(source: Coin, lock: Lock, parts: usize, value: Amount, rules: &Rules) -> Option<Plan> {
-    let mut plan =
-        Plan { coins: vec![source], outputs: vec![TxOut { value, lock }; parts], fee: Amount::ZERO, memo: Vec::new() };
+    let (outputs, content) = (vec![TxOut { value, lock }; parts], Content::of_payment(&[]));
+    let mut plan = Plan { coins: vec![source], outputs, fee: Amount::ZERO, content };
     let paid = value.get().checked_mul(u64::try_from(parts).ok()?)?;
     let left = source.value.get().checked_sub(paid)?;
     // With an output of the largest value the fee is never too low.

@@ -8,7 +8,7 @@ use crate::types::keys::SecretKey;
 use crate::types::lock::Lock;
 use crate::types::number::Amount;
 use crate::types::transaction::{OutPoint, TxOut};
-use crate::wallet::build::{BuildError, Coin, Plan, Rules, SignError, plan_sweep};
+use crate::wallet::build::{BuildError, Coin, Content, Plan, Rules, SignError, plan_sweep};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 
 /// What makes the second of two rivals another transaction.
@@ -57,7 +57,7 @@ pub fn least_coin(rules: &Rules) -> Option<Amount> {
     let lock = Lock::KeyHash([0; 32]);
     let coin = Coin { outpoint: OutPoint { txid: Txid::ZERO, index: u32::MAX }, value: Amount::MAX, lock };
     let outputs = vec![TxOut { value: Amount::MAX, lock }];
-    let largest = Plan { coins: vec![coin], outputs, fee: Amount::ZERO, memo: RIVAL_MEMO.to_vec() };
+    let largest = Plan { coins: vec![coin], outputs, fee: Amount::ZERO, content: Content::of_payment(RIVAL_MEMO) };
     largest.size_bytes().checked_mul(rules.fee_rate).map(Amount::new)?.checked_add(rules.min_output)
 }
 

@@ -191,6 +191,11 @@ impl Handle {
         self.listen_address
     }
 
+    /// Where this node tells others that it listens: what its operator said, or else the address it listens at.
+    pub fn advertised(&self) -> Option<&str> {
+        self.shared.listen.as_deref()
+    }
+
     /// What new peers are told about this node's tip.
     pub fn set_tip(&self, tip: Height) {
         self.shared.tip.store(tip.get(), Ordering::Relaxed);

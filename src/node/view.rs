@@ -17,8 +17,10 @@ use crate::limits::SHOWN_REJECTIONS;
 use crate::replica::{Alarm, CommittedBlock, Event, Replica};
 use crate::types::hash::{BlockHash, Txid};
 use crate::types::id_map::IdState;
+use crate::types::keys::PublicKey;
 use crate::types::lock::Lock;
 use crate::types::number::{Amount, Epoch, Height, TimeMs};
+use crate::types::transaction::Payload;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 use quick_cache::sync::Cache;
@@ -161,6 +163,16 @@ impl View {
             }
         }
         page.into_iter().collect()
+    }
+
+    /// A registration of this consensus key that no block holds yet, the one that has come furthest. Looks at all.
+    pub fn registration(&self, key: &PublicKey) -> Option<(Txid, Status)> {
+        let registers = |pending: &Pending| {
+            let payload = &pending.tx.body().payload;
+            matches!(payload, Payload::Register(register) if register.consensus_key == *key)
+        };
+        let under_way = self.pending.iter().filter(|entry| entry.status < Status::Archived && registers(entry));
+        under_way.map(|entry| (*entry.key(), entry.status)).max_by_key(|(txid, status)| (*status, *txid))
     }
 
     /// Those that pay to this lock or spend from it, ascending by txid.

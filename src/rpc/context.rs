@@ -1,6 +1,7 @@
 //! What every method works with: the node, and room for reads that may take a while.
 
 use super::errors::Failure;
+use super::participation::Participation;
 use crate::chain::spec::Chain;
 use crate::limits::MAX_RPC_READS;
 use crate::node::handle::NodeHandle;
@@ -21,6 +22,8 @@ const SEQUENCE_BITS: u32 = 22;
 pub struct Context {
     /// The node.
     pub node: NodeHandle,
+    /// Who signed the newest blocks.
+    pub(super) participation: Participation,
     reads: Arc<Semaphore>,
     first_sequence: u64,
 }
@@ -30,7 +33,8 @@ impl Context {
     pub fn new(node: NodeHandle) -> Self {
         let seconds = (node.started().0 / 1_000).saturating_sub(SEQUENCE_EPOCH_S);
         let first_sequence = seconds.saturating_mul(1 << SEQUENCE_BITS);
-        Self { node, reads: Arc::new(Semaphore::new(MAX_RPC_READS)), first_sequence }
+        let (participation, reads) = (Participation::default(), Arc::new(Semaphore::new(MAX_RPC_READS)));
+        Self { node, participation, reads, first_sequence }
     }
 
     /// The chain.

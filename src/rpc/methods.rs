@@ -125,6 +125,9 @@ pub static METHODS: &[Method] = &[
     method("get_validators", &[], &[takes("epoch", "null")]),
     // masternodes and consensus
     method("list_masternodes", &[], &[CURSOR, LIMIT]),
+    method("get_masternode", &[], &[needs("id")]),
+    method("masternode_status", &[], &[]),
+    method("get_leader_schedule", &[], &[takes("views", "5")]),
     method("get_consensus_info", &[], &[]),
     // network
     method("get_network_info", &["getnetworkinfo"], &[]),

@@ -44,6 +44,7 @@ mod mempool;
 pub mod methods;
 mod network;
 mod params;
+mod participation;
 mod peers;
 mod progress;
 mod proofs;

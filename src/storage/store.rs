@@ -3,7 +3,7 @@
 //! Everything answered belongs to one tip: of a block that is being applied nothing shows before all of it does.
 
 use super::block_files::BlockFilesError;
-use super::block_record::{StoredBlock, StoredTransaction};
+use super::block_record::{BlockHead, StoredBlock, StoredTransaction};
 use super::files::FileError;
 use super::lock::LockError;
 use super::snapshots::SnapshotFilesError;
@@ -207,6 +207,10 @@ pub trait Archive: Send + Sync {
 
     /// The block at `height`.
     fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError>;
+
+    /// The block at `height` without its transactions; nothing for genesis and for the block of a snapshot that the
+    /// node began with.
+    fn head(&self, height: Height) -> Result<Option<BlockHead>, StoreError>;
 
     /// What made the block at `height` final; nothing for genesis.
     fn commit(&self, height: Height) -> Result<Option<Commit>, StoreError>;

@@ -1,14 +1,17 @@
-//! Building payments: which coins to spend, the exact fee, what comes back; then signing.
+//! Building payments: which coins to spend, the exact fee, what comes back; then signing. A masternode's registration
+//! and changes are payments with a payload.
 //!
 //! Invariants of a [`Plan`]: inputs = outputs + fee; the fee is at least the rate times the encoded size and exceeds it
 //! only by what would have been too little to come back; no output is below the chain's least; at most
 //! `MAX_INPUTS` inputs and `max_tx_bytes` bytes. All arithmetic is checked.
 
+mod registration;
 mod selection;
 mod signing;
 
-pub use selection::{plan_payment, plan_sweep};
-pub use signing::SignError;
+pub use registration::{Identity, plan_registration};
+pub use selection::{plan_change, plan_payment, plan_sweep};
+pub use signing::{SignError, complete, missing_signatures};
 
 use super::amounts;
 use crate::limits::MAX_MEMO_BYTES;
@@ -41,17 +44,42 @@ pub struct Rules {
     pub max_tx_bytes: u64,
 }
 
+/// What a transaction says and needs whatever coins it spends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// At most 80 bytes.
+    pub memo: Vec<u8>,
+    /// What it does besides moving value.
+    pub payload: Payload,
+    /// Who has to agree to that.
+    pub consent: Option<Consent>,
+}
+
+/// Who has to agree besides the owners of what is spent: the owner of a masternode.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Consent {
+    /// Whoever opens this [`Lock::KeyHash`].
+    Key(Lock),
+    /// So many of these keys.
+    Multisig {
+        /// How many.
+        threshold: u8,
+        /// Strictly ascending.
+        keys: Vec<PublicKey>,
+    },
+}
+
 /// A transaction that only lacks signatures.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
     /// What is spent, the largest first.
     pub coins: Vec<Coin>,
-    /// The payment first, then what comes back.
+    /// The payment first, if there is one, then what comes back.
     pub outputs: Vec<TxOut>,
     /// Units.
     pub fee: Amount,
-    /// At most 80 bytes.
-    pub memo: Vec<u8>,
+    /// Everything else.
+    pub content: Content,
 }
 
 /// Why there is no such payment.
@@ -72,8 +100,9 @@ pub enum BuildError {
         bytes: usize,
     },
     /// All coins together do not pay for it.
-    #[error("{} TIME and a fee of {} TIME are needed, {} TIME can be spent now",
-        amounts::format(*.amount), amounts::format(*.fee), amounts::format(*.spendable))]
+    #[error("{} TIME and a fee of {} TIME are needed, {} TIME can be spent now: {} TIME are missing",
+        amounts::format(*.amount), amounts::format(*.fee), amounts::format(*.spendable),
+        amounts::format(missing(*.amount, *.fee, *.spendable)))]
     Insufficient {
         /// What was to be paid.
         amount: Amount,
@@ -99,10 +128,56 @@ pub enum BuildError {
     Overflow,
 }
 
+/// What is there too little of.
+fn missing(amount: Amount, fee: Amount, spendable: Amount) -> Amount {
+    let needed = amount.checked_add(fee).unwrap_or(Amount::MAX);
+    needed.checked_sub(spendable).unwrap_or_default()
+}
+
+impl Content {
+    /// Of a payment with a memo.
+    pub fn of_payment(memo: &[u8]) -> Self {
+        Self { memo: memo.to_vec(), payload: Payload::Transfer, consent: None }
+    }
+}
+
+impl Consent {
+    /// The lock that is opened by it.
+    pub fn lock(&self) -> Lock {
+        match self {
+            Self::Key(lock) => *lock,
+            Self::Multisig { threshold, keys } => Lock::of_keys(*threshold, keys),
+        }
+    }
+
+    /// Keys and threshold without signatures, of several keys.
+    fn unsigned(&self) -> Option<Witness> {
+        match self {
+            Self::Key(_) => None,
+            Self::Multisig { threshold, keys } => {
+                let signatures = vec![None; keys.len()];
+                Some(Witness::Multi { threshold: *threshold, keys: keys.clone(), signatures })
+            }
+        }
+    }
+
+    /// A witness of the length that the signed one has.
+    fn blank(&self) -> Witness {
+        match self {
+            Self::Key(_) => blank_key_witness(),
+            Self::Multisig { threshold, keys } => {
+                let signed = |i: usize| (i < usize::from(*threshold)).then_some(Signature([0; 64]));
+                let signatures = (0..keys.len()).map(signed).collect();
+                Witness::Multi { threshold: *threshold, keys: keys.clone(), signatures }
+            }
+        }
+    }
+}
+
 impl Plan {
     /// Encoded size of the signed transaction in bytes.
     pub fn size_bytes(&self) -> u64 {
-        size_of(&self.coins, &self.outputs, &self.memo)
+        size_of(&self.coins, &self.outputs, &self.content)
     }
 
     /// Sum of what is spent.
@@ -112,12 +187,15 @@ impl Plan {
 
     /// What the transaction's id covers.
     pub fn body(&self) -> TxBody {
-        body_of(&self.coins, &self.outputs, &self.memo)
+        body_of(&self.coins, &self.outputs, &self.content)
     }
 
-    /// The locks to be opened, in the order in which the inputs first need them.
+    /// The locks to be opened, in the order in which the inputs first need them, that of a consent last.
     pub fn locks(&self) -> Vec<Lock> {
-        distinct_locks(&self.coins)
+        let mut locks = distinct_locks(&self.coins);
+        let consent = self.content.consent.as_ref().map(Consent::lock);
+        locks.extend(consent.filter(|lock| !locks.contains(lock)));
+        locks
     }
 }
 
@@ -126,22 +204,27 @@ fn distinct_locks(coins: &[Coin]) -> Vec<Lock> {
     coins.iter().map(|coin| coin.lock).filter(|lock| seen.insert(*lock)).collect()
 }
 
-fn body_of(coins: &[Coin], outputs: &[TxOut], memo: &[u8]) -> TxBody {
+fn body_of(coins: &[Coin], outputs: &[TxOut], content: &Content) -> TxBody {
     TxBody {
         version: 1,
         inputs: coins.iter().map(|coin| coin.outpoint).collect(),
         outputs: outputs.to_vec(),
-        payload: Payload::Transfer,
-        memo: memo.to_vec(),
+        payload: content.payload.clone(),
+        memo: content.memo.clone(),
     }
 }
 
-/// The size that the signed transaction will have: a witness of a key has one length, whatever is in it.
-fn size_of(coins: &[Coin], outputs: &[TxOut], memo: &[u8]) -> u64 {
-    let blank = Witness::Key { pubkey: PublicKey([0; 32]), signature: Signature([0; 64]) };
-    let witnesses = vec![blank; distinct_locks(coins).len()];
+fn blank_key_witness() -> Witness {
+    Witness::Key { pubkey: PublicKey([0; 32]), signature: Signature([0; 64]) }
+}
+
+/// The size that the signed transaction will have: a witness has one length, whatever signatures are in it.
+fn size_of(coins: &[Coin], outputs: &[TxOut], content: &Content) -> u64 {
+    let locks = distinct_locks(coins);
+    let mut witnesses = vec![blank_key_witness(); locks.len()];
+    witnesses.extend(content.consent.as_ref().filter(|consent| !locks.contains(&consent.lock())).map(Consent::blank));
     // A size in memory fits 64 bits.
-    u64::try_from(encoded_size(&Transaction { body: body_of(coins, outputs, memo), witnesses })).unwrap_or(u64::MAX)
+    u64::try_from(encoded_size(&Transaction { body: body_of(coins, outputs, content), witnesses })).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

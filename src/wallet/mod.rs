@@ -5,5 +5,6 @@
 pub mod amounts;
 pub mod build;
 pub mod derive;
+pub mod endpoint;
 pub mod keystore;
 pub mod words;

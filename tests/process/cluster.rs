@@ -70,12 +70,21 @@ fn without_settings(mut command: Command) -> Command {
 impl Cluster {
     /// Makes the folder of a network and starts nothing. Ports begin at `base_port`, ten a node.
     pub fn new(nodes: u16, base_port: u16, slot_ms: u64) -> Self {
+        let dev = ChainSpec::builtin("dev").unwrap();
+        Self::with_rules(nodes, base_port, &ChainSpec { slot_ms, ..dev })
+    }
+
+    /// The same with the rules of a chain of one's own.
+    pub fn with_rules(nodes: u16, base_port: u16, rules: &ChainSpec) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let rules_file = dir.path().join("rules.toml");
+        std::fs::write(&rules_file, rules.to_toml().unwrap()).unwrap();
         let made = timed()
+            .arg("--chain")
+            .arg(&rules_file)
             .args(["devnet", "init", "--dir"])
             .arg(dir.path().join("net"))
-            .args(["--nodes", &nodes.to_string(), "--slot-ms", &slot_ms.to_string()])
-            .args(["--base-port", &base_port.to_string()])
+            .args(["--nodes", &nodes.to_string(), "--base-port", &base_port.to_string()])
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -162,18 +171,14 @@ impl Cluster {
 
     /// Makes the folder of one more node that holds no masternode's key and knows `seeds` only; its number.
     pub fn add_observer(&mut self, seeds: &[usize]) -> usize {
-        let node = self.nodes.len();
-        self.nodes.push(None);
-        std::fs::create_dir(self.folder(node)).unwrap();
+        let node = self.add_node_folder();
         self.write_config(node, seeds, false);
         node
     }
 
     /// Makes the folder of one more node that holds the key of `masternode` and its `votes.log` as it is now; its number.
     pub fn add_copy(&mut self, masternode: usize) -> usize {
-        let node = self.nodes.len();
-        self.nodes.push(None);
-        std::fs::create_dir(self.folder(node)).unwrap();
+        let node = self.add_node_folder();
         for file in ["masternode.key", "votes.log"] {
             std::fs::copy(self.folder(masternode).join(file), self.folder(node).join(file)).unwrap();
         }
@@ -187,7 +192,16 @@ impl Cluster {
         self.programs.insert(node, program);
     }
 
-    fn write_config(&self, node: usize, seeds: &[usize], is_masternode: bool) {
+    /// Makes the empty folder of one more node; its number.
+    pub fn add_node_folder(&mut self) -> usize {
+        let node = self.nodes.len();
+        self.nodes.push(None);
+        std::fs::create_dir(self.folder(node)).unwrap();
+        node
+    }
+
+    /// Writes the configuration of a node that knows `seeds`, over any that is there.
+    pub fn write_config(&self, node: usize, seeds: &[usize], is_masternode: bool) {
         let folder = self.folder(node);
         let (mut listen, mut seed_host) = (Ipv4Addr::LOCALHOST, vec![Ipv4Addr::LOCALHOST; self.len()]);
         if let Some(machines) = &self.machines {

@@ -426,3 +426,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_forecast_is_what_the_boundaries_do() {
+    // Weight 40 and 3,333 of 10,000: 13 a boundary, so one bronze each, and a silver one when it is first.
+    let waiting = [(5, BRONZE, 3), (6, SILVER, 4), (7, BRONZE, 5)].map(|(byte, value, height)| Masternode {
+        queued_at: Height::new(height),
+        ..record(byte, value, MasternodeState::Queued)
+    });
+    let leaving = Masternode { queued_at: Height::new(9), ..record(4, BRONZE, MasternodeState::Leaving) };
+    let before = active([1, 2, 3]);
+    let all = registry(before.iter().cloned().chain([leaving]).chain(waiting));
+    assert_eq!([4, 5, 6, 7, 1].map(|byte| all.ahead(&id(byte))), [Some(0), Some(1), Some(2), Some(3), None]);
+    let spec = spec();
+    for byte in [4, 5, 6, 7] {
+        let told = all.moves_in(&spec, EPOCH, &id(byte)).unwrap();
+        let (mut real, mut epoch) = (all.clone(), EPOCH);
+        while real.ahead(&id(byte)).is_some() {
+            let total = real.validators().unwrap().total();
+            real.boundary(&spec, epoch, total);
+            epoch = epoch.next();
+        }
+        assert_eq!(told, epoch, "{byte}");
+    }
+    assert_eq!(all.moves_in(&spec, EPOCH, &id(4)), Some(EPOCH.next()));
+    assert_eq!(all.moves_in(&spec, EPOCH, &id(7)), Some(Epoch::new(EPOCH.get() + 4)));
+    assert_eq!(all.moves_in(&spec, EPOCH, &id(1)), None, "it does not wait");
+}
+
+#[test]
+fn the_last_one_waits_for_ever_to_leave_and_the_forecast_ends() {
+    let last = registry([record(1, BRONZE, MasternodeState::Leaving)]);
+    assert_eq!(last.moves_in(&spec(), EPOCH, &id(1)), None);
+    assert_eq!(last.member_weight(), Weight::new(10));
+}

@@ -14,7 +14,14 @@ impl ChainSpec {
     /// [`SpecError::Syntax`] for what is no TOML, an unknown, missing or repeated key or a value of a wrong kind;
     /// [`SpecError::BadAddress`] for an address that is not one of the spec's own chain.
     pub fn from_toml(text: &str) -> Result<Self, SpecError> {
-        let spec: SpecText = toml::from_str(text).map_err(|e| SpecError::Syntax(e.to_string()))?;
+        Self::from_text(toml::from_str(text).map_err(|e| SpecError::Syntax(e.to_string()))?)
+    }
+
+    /// The spec with locks for addresses.
+    ///
+    /// # Errors
+    /// [`SpecError::BadAddress`] for an address that is not one of the spec's own chain.
+    pub fn from_text(spec: SpecText) -> Result<Self, SpecError> {
         let hrp = spec.address_hrp.clone();
         spec.with_locks(|address| from_address(&address, &hrp))
     }

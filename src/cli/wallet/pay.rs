@@ -6,13 +6,13 @@ use crate::cli::remote::{RemoteNode, Wait};
 use crate::cli::{CliError, Global};
 use crate::types::address::to_address;
 use crate::types::codec::{decode, encode};
+use crate::types::hash::MasternodeId;
 use crate::types::hex;
-use crate::types::lock::{Lock, Witness};
+use crate::types::lock::Lock;
 use crate::types::number::Amount;
-use crate::types::transaction::{Payload, Transaction, sighash};
+use crate::types::transaction::{Payload, Transaction};
 use crate::wallet::amounts;
-use crate::wallet::build::{Coin, Plan, Rules, plan_payment, plan_sweep};
-use std::collections::BTreeSet;
+use crate::wallet::build::{Plan, Rules, SignError, complete, missing_signatures, plan_payment, plan_sweep};
 
 /// What to pay.
 #[derive(clap::Args, Debug)]
@@ -39,10 +39,10 @@ pub struct Sweep {
 
 /// What holds for every payment.
 #[derive(clap::Args, Debug)]
-struct Terms {
+pub struct Terms {
     /// A text of at most 80 bytes that everybody can read.
     #[arg(long, value_name = "TEXT", default_value = "")]
-    memo: String,
+    pub memo: String,
     /// Units for each byte, at least the chain's rate, which is taken if none is given.
     #[arg(long, value_name = "UNITS_PER_BYTE")]
     fee_rate: Option<u64>,
@@ -54,7 +54,8 @@ struct Terms {
 }
 
 impl Terms {
-    fn rules(&self, node: &RemoteNode) -> Result<Rules, CliError> {
+    /// What the chain asks of a payment, with the fee rate that the user wishes.
+    pub fn rules(&self, node: &RemoteNode) -> Result<Rules, CliError> {
         let least = node.rules.fee_rate;
         let fee_rate = self.fee_rate.unwrap_or(least);
         if fee_rate < least {
@@ -102,17 +103,22 @@ pub async fn sweep(global: &Global, source: &Source, sweep: &Sweep) -> Result<()
 
 /// Says what a payment costs and what comes back.
 fn describe(node: &RemoteNode, plan: &Plan, rules: &Rules) -> Result<(), CliError> {
+    describe_cost(node, plan, rules, 1)
+}
+
+/// The same of a transaction whose first `paid` outputs are what it is for.
+pub fn describe_cost(node: &RemoteNode, plan: &Plan, rules: &Rules, paid: usize) -> Result<(), CliError> {
     let spent = plan.spent().unwrap_or_default();
     println!("fee        {} ({} bytes at {} units a byte)", time(plan.fee), plan.size_bytes(), rules.fee_rate);
     println!("spends     {} outputs of {}", plan.coins.len(), time(spent));
-    for out in plan.outputs.iter().skip(1) {
+    for out in plan.outputs.iter().skip(paid) {
         println!("back       {} to {}", time(out.value), to_address(&out.lock, &node.hrp).map_err(CliError::failure)?);
     }
     Ok(())
 }
 
 /// Asks, signs, sends and waits.
-async fn hand_in(
+pub async fn hand_in(
     source: &Source,
     locked: Locked,
     node: &RemoteNode,
@@ -124,54 +130,88 @@ async fn hand_in(
     }
     let keys = source.keys(locked)?;
     for plan in plans {
-        let tx = plan.sign(&node.chain_id, |lock| keys.get(lock)).map_err(CliError::failure)?;
-        node.send(&tx, &terms.wait).await?;
+        let tx = plan.sign(&node.chain_id, |lock| keys.get(lock)).map_err(|e| cannot_sign(node, &e))?;
+        match missing_signatures(&tx) {
+            0 => node.send(&tx, &terms.wait).await?,
+            missing => hand_on(&tx, missing),
+        }
     }
     Ok(())
 }
 
-/// Signs a transaction that was made elsewhere and prints it.
-pub async fn sign(global: &Global, source: &Source, text: &str) -> Result<(), CliError> {
-    let mut tx = read(text)?;
-    if !matches!(tx.body.payload, Payload::Transfer | Payload::Register(_)) {
-        return Err(CliError::usage("only payments and registrations are signed here; see timed masternode"));
+/// Prints a transaction that others have to sign too.
+fn hand_on(tx: &Transaction, missing: usize) {
+    // To standard error: standard output has the transaction alone, for a pipe.
+    eprintln!(
+        "not sent: {missing} more of its owners have to sign. Give them what follows for timed wallet sign HEX; who signs last \
+         hands it in: timed wallet broadcast HEX"
+    );
+    println!("{}", hex::encode(&encode(tx)));
+}
+
+fn cannot_sign(node: &RemoteNode, error: &SignError) -> CliError {
+    let (SignError::NoKey { lock } | SignError::KeysUnknown { lock }) = error;
+    match (to_address(lock, &node.hrp), error) {
+        (Err(error), _) => CliError::failure(error),
+        (Ok(address), SignError::NoKey { .. }) => {
+            CliError::failure(format!("it needs the agreement of {address}, which is not yours"))
+        }
+        (Ok(address), SignError::KeysUnknown { .. }) => CliError::failure(format!(
+            "it needs the agreement of {address}, which is of several keys, and does not name them: begin with timed masternode \
+             .. --multisig"
+        )),
     }
+}
+
+/// Signs a transaction that was made elsewhere and prints it. Signatures that it has already stay.
+pub async fn sign(global: &Global, source: &Source, text: &str) -> Result<(), CliError> {
+    let tx = read(text)?;
     let locked = source.open()?;
     let node = RemoteNode::of(global).await?;
-    let mut coins = Vec::new();
+    let (mut locks, mut spent) = (Vec::new(), Amount::ZERO);
     for outpoint in &tx.body.inputs {
         let (lock, value) = node.owner(outpoint).await?;
-        coins.push(Coin { outpoint: *outpoint, value, lock });
+        spent =
+            spent.checked_add(value).ok_or_else(|| CliError::failure("the inputs add up to more than 2^64 units"))?;
+        locks.push(lock);
     }
-    let spent = Amount::checked_sum(coins.iter().map(|coin| coin.value));
+    locks.extend(consent(&node, &tx.body.payload).await?);
+    let mut needed: Vec<Lock> = Vec::with_capacity(locks.len());
+    for lock in locks {
+        if !needed.contains(&lock) {
+            needed.push(lock);
+        }
+    }
     let paid = Amount::checked_sum(tx.body.outputs.iter().map(|out| out.value));
-    let fee = spent.zip(paid).and_then(|(spent, paid)| spent.checked_sub(paid));
+    let fee = paid.and_then(|paid| spent.checked_sub(paid));
     let fee = fee.ok_or_else(|| CliError::failure("the transaction pays more than it spends"))?;
-    let keys = source.keys(locked)?;
-    let mut seen = BTreeSet::new();
-    let needed = coins.iter().map(|coin| coin.lock).filter(|lock| seen.insert(*lock));
-    tx.witnesses = witnesses(&node, &tx, needed, &keys)?;
-    // To standard error: standard output has the transaction alone, for a pipe.
+    let keys: Keys = source.keys(locked)?;
+    let tx = complete(tx, &needed, &node.chain_id, |lock| keys.get(lock)).map_err(|e| cannot_sign(&node, &e))?;
     eprintln!("fee        {} ({} bytes)", time(fee), encode(&tx).len());
-    println!("{}", hex::encode(&encode(&tx)));
+    match missing_signatures(&tx) {
+        // To standard error: standard output has the transaction alone, for a pipe.
+        0 => println!("{}", hex::encode(&encode(&tx))),
+        missing => hand_on(&tx, missing),
+    }
     Ok(())
 }
 
-fn witnesses(
-    node: &RemoteNode,
-    tx: &Transaction,
-    needed: impl Iterator<Item = Lock>,
-    keys: &Keys,
-) -> Result<Vec<Witness>, CliError> {
-    let digest = sighash(&node.chain_id, &tx.body.txid());
-    let sign = |lock: Lock| {
-        let address = to_address(&lock, &node.hrp).map_err(CliError::failure)?;
-        let key = keys.get(&lock);
-        let key =
-            key.ok_or_else(|| CliError::failure(format!("it spends an output of {address}, which is not yours")))?;
-        Ok(Witness::Key { pubkey: key.public_key(), signature: key.sign(&digest) })
+/// Who has to agree to what a transaction does besides moving value. Says what that is.
+async fn consent(node: &RemoteNode, payload: &Payload) -> Result<Option<Lock>, CliError> {
+    let (what, masternode): (String, &MasternodeId) = match payload {
+        Payload::Transfer | Payload::Register(_) => return Ok(None),
+        Payload::Coinbase { .. } => return Err(CliError::usage("a coinbase stands only in a block")),
+        Payload::Unregister { masternode } => ("unregisters".to_owned(), masternode),
+        Payload::Update(update) => {
+            let payout = update.payout.map(|payout| to_address(&payout, &node.hrp)).transpose();
+            let payout = payout.map_err(CliError::failure)?.map(|payout| format!(" payout {payout}"));
+            let endpoint = update.endpoint.as_ref().map(|endpoint| format!(" endpoint {endpoint}"));
+            let what = format!("updates{}{}", payout.unwrap_or_default(), endpoint.unwrap_or_default());
+            (what, &update.masternode)
+        }
     };
-    needed.map(sign).collect()
+    eprintln!("masternode {masternode}\n           {what}");
+    node.masternode_owner(masternode).await.map(Some)
 }
 
 /// Hands in what was signed.

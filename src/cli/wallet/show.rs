@@ -86,7 +86,7 @@ fn too_much() -> CliError {
 
 /// Unix milliseconds as `YYYY-MM-DD HH:MM:SS` (UTC). Days to date: H. Hinnant, "chrono-compatible low-level date
 /// algorithms", `civil_from_days`.
-fn utc(time_ms: u64) -> String {
+pub fn utc(time_ms: u64) -> String {
     let (seconds, days) = (time_ms / 1_000 % 86_400, time_ms / 86_400_000);
     // The era begins on 0000-03-01, so that the leap day ends a year.
     let shifted = days + 719_468;

@@ -61,6 +61,7 @@ impl Failure {
             Self::Gone { .. } => "gone",
             Self::Unknown { what: "block", .. } => "unknown_block",
             Self::Unknown { what: "transaction", .. } => "unknown_transaction",
+            Self::Unknown { what: "masternode", .. } => "unknown_masternode",
             Self::Unknown { .. } => "unknown",
             Self::BadAddress { .. } => "bad_address",
             Self::CannotDecode { .. } => "cannot_decode",

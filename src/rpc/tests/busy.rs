@@ -36,6 +36,7 @@ async fn what_view_and_store_know_is_told_while_the_replica_is_busy() {
         .await
     });
     tokio::task::spawn_blocking(move || is_entered.recv().unwrap()).await.unwrap();
+    let masternode = served.ok("list_masternodes", json!([])).await["masternodes"][0]["id"].clone();
     let parameters = |method: &str| match method {
         "get_block_hash" | "get_block" | "get_block_header" => json!([0]),
         "get_commit" => json!([1]),
@@ -46,6 +47,7 @@ async fn what_view_and_store_know_is_told_while_the_replica_is_busy() {
         "get_balance" | "list_unspent" | "get_address_history" | "validate_address" => json!([address]),
         "get_tx_out" => json!([txid, 0]),
         "verify_finality_proof" => json!([proof]),
+        "get_masternode" => json!([masternode]),
         _ => json!([]),
     };
     let reads = METHODS.iter().filter(|method| {

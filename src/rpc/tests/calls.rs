@@ -12,6 +12,7 @@ async fn every_method_answers_under_each_of_its_names() {
     let txid = served.send_until(&tx, "finalized").await["txid"].clone();
     let proof = served.ok("get_finality_proof", json!([txid])).await;
     served.send_until(&served.pay(1, lock(1), 1_000_000), "archived").await;
+    let masternode = served.ok("list_masternodes", json!([])).await["masternodes"][0]["id"].clone();
     let parameters = |method: &str| match method {
         "get_block_hash" | "get_block" | "get_block_header" => json!([0]),
         "get_commit" => json!([1]),
@@ -24,6 +25,7 @@ async fn every_method_answers_under_each_of_its_names() {
         "get_balance" | "list_unspent" | "get_address_history" | "validate_address" => json!([address]),
         "get_tx_out" => json!([txid, 0]),
         "verify_finality_proof" => json!([proof]),
+        "get_masternode" => json!([masternode]),
         _ => json!([]),
     };
     for method in METHODS.iter().filter(|method| method.unsubscribe.is_none() && method.access == Access::Open) {
@@ -39,7 +41,8 @@ async fn every_method_answers_under_each_of_its_names() {
 const PROMISED: &str = "get_blockchain_info get_block_count get_best_block_hash get_block_hash get_block \
     get_block_header get_commit get_transaction get_transaction_status send_raw_transaction test_mempool_accept \
     decode_raw_transaction create_raw_transaction wait_for_transaction get_balance list_unspent get_address_history \
-    get_tx_out get_mempool_info get_raw_mempool get_finality_proof verify_finality_proof get_epochs get_validators list_masternodes \
+    get_tx_out get_mempool_info get_raw_mempool get_finality_proof verify_finality_proof get_epochs get_validators \
+    list_masternodes get_masternode masternode_status get_leader_schedule \
     get_consensus_info get_network_info get_peer_info add_node disconnect_node list_banned set_ban clear_banned validate_address get_chain_spec get_node_info get_health uptime \
     stop subscribe_blocks subscribe_transactions subscribe_status";
 
@@ -88,6 +91,10 @@ async fn codes_are_those_of_the_contract() {
         ("get_commit", json!([0]), -8, "out_of_range"),
         ("get_transaction", json!([unknown]), -5, "unknown_transaction"),
         ("get_transaction", json!(["00"]), -8, "out_of_range"),
+        ("get_masternode", json!([unknown]), -5, "unknown_masternode"),
+        ("get_masternode", json!(["00"]), -8, "out_of_range"),
+        ("get_masternode", json!([7]), -3, "wrong_type"),
+        ("get_leader_schedule", json!([1_001]), -8, "out_of_range"),
         ("get_balance", json!(["rtime1x"]), -5, "bad_address"),
         ("get_finality_proof", json!([unknown]), -5, "unknown"),
         ("get_epochs", json!([1_000_000]), -8, "out_of_range"),

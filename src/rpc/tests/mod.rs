@@ -5,6 +5,7 @@ mod busy;
 mod calls;
 mod epochs;
 mod harness;
+mod masternodes;
 mod payments;
 mod peers;
 mod speed;

@@ -7,6 +7,7 @@ mod address;
 mod chain;
 mod epochs;
 mod finality;
+mod masternode;
 mod network;
 mod node;
 mod transaction;
@@ -18,10 +19,13 @@ pub use chain::{
 };
 pub use epochs::{EpochEnd, EpochPage, Member, ValidatorsInfo};
 pub use finality::{BlockProof, CommitParts, Proof, ReceiptPart, ReceiptProof, Verdict};
+pub use masternode::{
+    EpochParticipation, LeaderInfo, LeaderSchedule, MasternodeDetails, MasternodeEntry, MasternodeInfo, MasternodePage,
+    ParticipationInfo, Turn,
+};
 pub use network::{BanInfo, NetworkInfo, PeerDetails};
 pub use node::{
-    Check, ConsensusInfo, ConsensusParameters, Health, MasternodeInfo, MasternodePage, NodeInfo, SigningInfo,
-    SnowballInfo, VotedInfo,
+    Check, ConsensusInfo, ConsensusParameters, Health, MasternodeStatus, NodeInfo, SigningInfo, SnowballInfo, VotedInfo,
 };
 pub use transaction::{
     Acceptance, DecodedTransaction, InputInfo, MempoolInfo, OutPointInfo, OutputInfo, PayloadInfo, Progress, Stage,

@@ -1,51 +1,10 @@
-//! This node, masternodes, and agreement.
+//! This node, and agreement.
 
-use super::{OutPointInfo, Text};
-use crate::types::hash::{BlockHash, ChainId, MasternodeId};
+use super::{MasternodeDetails, MasternodeInfo, Text};
+use crate::types::hash::{BlockHash, ChainId};
 use crate::types::keys::PublicKey;
 use crate::types::link::NodeId;
-use crate::types::number::Amount;
 use serde::Serialize;
-
-/// `list_masternodes`.
-#[derive(Clone, Debug, Serialize)]
-pub struct MasternodePage {
-    /// Records, ascending by id.
-    pub masternodes: Vec<MasternodeInfo>,
-    /// Where the next page begins; `None` after the last.
-    pub next_cursor: Option<String>,
-}
-
-/// The record of a masternode.
-#[derive(Clone, Debug, Serialize)]
-pub struct MasternodeInfo {
-    /// Its name.
-    pub id: Text<MasternodeId>,
-    /// The key that votes.
-    pub consensus_key: Text<PublicKey>,
-    /// Whose the collateral is.
-    pub owner: String,
-    /// Who gets the rewards.
-    pub payout: String,
-    /// Where it listens.
-    pub endpoint: String,
-    /// The bound output.
-    pub collateral: OutPointInfo,
-    /// Its value.
-    pub value: Text<Amount>,
-    /// Name of the tier.
-    pub tier: Option<String>,
-    /// Weight in a set.
-    pub weight: u64,
-    /// `queued`, `active`, `leaving` or `unbonding`.
-    pub state: &'static str,
-    /// The first epoch in which the collateral is free again.
-    pub until_epoch: Option<u64>,
-    /// Height of registering, or of asking to leave.
-    pub queued_at: u64,
-    /// Whether it was punished.
-    pub slashed: bool,
-}
 
 /// `get_consensus_info`.
 #[derive(Clone, Debug, Serialize)]
@@ -162,6 +121,28 @@ pub struct NodeInfo {
     pub started: u64,
     /// Seconds since then.
     pub uptime: u64,
+}
+
+/// `masternode_status`.
+#[derive(Clone, Debug, Serialize)]
+pub struct MasternodeStatus {
+    /// `clock_wrong`, `behind`, `key_mismatch`, `slashed`, `unbonding`, `leaving`, `pending`, `missing_votes`, `active` or
+    /// `not_registered`.
+    pub state: &'static str,
+    /// Why, in a sentence.
+    pub why: String,
+    /// What to do, in a sentence.
+    pub what_to_do: String,
+    /// Height of the tip.
+    pub height: u64,
+    /// Epoch of the next block.
+    pub epoch: u64,
+    /// This node's consensus key.
+    pub consensus_key: Option<Text<PublicKey>>,
+    /// Whether the node signs.
+    pub signing: SigningInfo,
+    /// The masternode of that key; under `key_mismatch` the one that is registered at this node's address.
+    pub masternode: Option<MasternodeDetails>,
 }
 
 /// `get_health` and `GET /health`.

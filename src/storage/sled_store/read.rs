@@ -14,7 +14,7 @@ use crate::limits::MAX_PAGE;
 use crate::replica::Store;
 use crate::replica::message::{SealedBlock, SealedHeader};
 use crate::storage::block_files::BlockFilesError;
-use crate::storage::block_record::{RecordError, StoredBlock, StoredTransaction};
+use crate::storage::block_record::{BlockHead, RecordError, StoredBlock, StoredTransaction};
 use crate::storage::store::{Archive, ArchivedTransaction, HistoryEntry, LockTotals, StoreError, StoredHeader, Totals};
 use crate::types::block::Commit;
 use crate::types::hash::{BlockHash, Txid};
@@ -209,6 +209,11 @@ impl Archive for SledStore {
             return Err(damaged(format!("blocks/ has another block at height {height}")));
         }
         Ok(Some(stored))
+    }
+
+    fn head(&self, height: Height) -> Result<Option<BlockHead>, StoreError> {
+        let Some(location) = self.header_record(height)?.and_then(|record| record.location) else { return Ok(None) };
+        self.kept(height, || self.reader.head(height, &location)).map(Some)
     }
 
     fn commit(&self, height: Height) -> Result<Option<Commit>, StoreError> {

@@ -1,6 +1,6 @@
 //! Which coins to spend: the largest first, so that a payment has few inputs and a low fee.
 
-use super::{BuildError, Coin, Plan, Rules, size_of};
+use super::{BuildError, Coin, Content, Plan, Rules, size_of};
 use crate::limits::{MAX_INPUTS, MAX_MEMO_BYTES};
 use crate::types::codec::encoded_size;
 use crate::types::lock::Lock;
@@ -12,12 +12,36 @@ use crate::types::transaction::TxOut;
 /// # Errors
 /// [`BuildError`].
 pub fn plan_payment(coins: &[Coin], to: Lock, amount: Amount, memo: &[u8], rules: &Rules) -> Result<Plan, BuildError> {
-    check_memo(memo)?;
-    if amount < rules.min_output {
-        return Err(BuildError::AmountTooSmall { amount, least: rules.min_output });
+    plan_output(coins, TxOut { value: amount, lock: to }, &Content::of_payment(memo), rules)
+}
+
+/// Plans a transaction that pays nobody and only says something: what its fee leaves comes back.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn plan_change(coins: &[Coin], content: &Content, rules: &Rules) -> Result<Plan, BuildError> {
+    check_memo(&content.memo)?;
+    plan(coins, &[], content, rules)
+}
+
+/// Plans a transaction whose first output is `payment`.
+pub(super) fn plan_output(
+    coins: &[Coin],
+    payment: TxOut,
+    content: &Content,
+    rules: &Rules,
+) -> Result<Plan, BuildError> {
+    check_memo(&content.memo)?;
+    if payment.value < rules.min_output {
+        return Err(BuildError::AmountTooSmall { amount: payment.value, least: rules.min_output });
     }
+    plan(coins, &[payment], content, rules)
+}
+
+/// Plans a transaction that makes these outputs, one at most, and what comes back.
+fn plan(coins: &[Coin], paid: &[TxOut], content: &Content, rules: &Rules) -> Result<Plan, BuildError> {
     let coins = largest_first(coins);
-    let payment = TxOut { value: amount, lock: to };
+    let amount = sum_of(paid)?;
     let mut spent = Amount::ZERO;
     for (count, coin) in (1..=MAX_INPUTS).zip(&coins) {
         spent = spent.checked_add(coin.value).ok_or(BuildError::Overflow)?;
@@ -25,14 +49,18 @@ pub fn plan_payment(coins: &[Coin], to: Lock, amount: Amount, memo: &[u8], rules
             continue;
         }
         let chosen = &coins[..count];
-        if size_of(chosen, &[payment], memo) > rules.max_tx_bytes {
+        if size_of(chosen, paid, content) > rules.max_tx_bytes {
             break;
         }
-        if let Some(plan) = finish(chosen, payment, spent, memo, rules)? {
+        if let Some(plan) = finish(chosen, paid, spent, content, rules)? {
             return Ok(plan);
         }
     }
-    Err(explain(&coins, payment, memo, rules)?)
+    Err(explain(&coins, paid, content, rules)?)
+}
+
+fn sum_of(outputs: &[TxOut]) -> Result<Amount, BuildError> {
+    Amount::checked_sum(outputs.iter().map(|out| out.value)).ok_or(BuildError::Overflow)
 }
 
 /// Plans transactions that bring everything worth its fee to `to`, as many as it takes.
@@ -41,6 +69,7 @@ pub fn plan_payment(coins: &[Coin], to: Lock, amount: Amount, memo: &[u8], rules
 /// [`BuildError`]; [`BuildError::NothingToSweep`] if nothing is worth its fee.
 pub fn plan_sweep(coins: &[Coin], to: Lock, memo: &[u8], rules: &Rules) -> Result<Vec<Plan>, BuildError> {
     check_memo(memo)?;
+    let content = Content::of_payment(memo);
     let mut left = largest_first(coins);
     left.retain(|coin| {
         let size = u64::try_from(encoded_size(&coin.outpoint)).unwrap_or(u64::MAX);
@@ -48,15 +77,15 @@ pub fn plan_sweep(coins: &[Coin], to: Lock, memo: &[u8], rules: &Rules) -> Resul
     });
     let mut plans = Vec::new();
     while !left.is_empty() {
-        let count = most_that_fit(&left, TxOut { value: Amount::MAX, lock: to }, memo, rules);
+        let count = most_that_fit(&left, &[TxOut { value: Amount::MAX, lock: to }], &content, rules);
         let chosen: Vec<Coin> = left.drain(..count.max(1)).collect();
         let spent = Amount::checked_sum(chosen.iter().map(|coin| coin.value)).ok_or(BuildError::Overflow)?;
-        let size = |value| size_of(&chosen, &[TxOut { value, lock: to }], memo);
+        let size = |value| size_of(&chosen, &[TxOut { value, lock: to }], &content);
         if let Some((value, fee)) = remainder(spent, Amount::ZERO, size, rules)?
             && count > 0
         {
             let outputs = vec![TxOut { value, lock: to }];
-            plans.push(Plan { coins: chosen, outputs, fee, memo: memo.to_vec() });
+            plans.push(Plan { coins: chosen, outputs, fee, content: content.clone() });
         }
     }
     if plans.is_empty() { Err(BuildError::NothingToSweep) } else { Ok(plans) }
@@ -76,27 +105,36 @@ fn largest_first(coins: &[Coin]) -> Vec<Coin> {
     sorted
 }
 
-/// The payment out of exactly these coins; `None` if they do not pay for it, or what is to come back does not fit.
+/// The transaction out of exactly these coins; `None` if they do not pay for it, or what is to come back does not fit.
 fn finish(
     chosen: &[Coin],
-    payment: TxOut,
+    paid: &[TxOut],
     spent: Amount,
-    memo: &[u8],
+    content: &Content,
     rules: &Rules,
 ) -> Result<Option<Plan>, BuildError> {
-    let plan = |outputs: Vec<TxOut>, fee| Plan { coins: chosen.to_vec(), outputs, fee, memo: memo.to_vec() };
-    let least_fee = fee_of(size_of(chosen, &[payment], memo), rules).ok_or(BuildError::Overflow)?;
-    let needed = payment.value.checked_add(least_fee).ok_or(BuildError::Overflow)?;
+    let plan = |outputs: Vec<TxOut>, fee| Plan { coins: chosen.to_vec(), outputs, fee, content: content.clone() };
+    let amount = sum_of(paid)?;
+    let least_fee = fee_of(size_of(chosen, paid, content), rules).ok_or(BuildError::Overflow)?;
+    let needed = amount.checked_add(least_fee).ok_or(BuildError::Overflow)?;
     let (Some(_), Some(first)) = (spent.checked_sub(needed), chosen.first()) else { return Ok(None) };
-    let back = |value| TxOut { value, lock: first.lock };
-    let size = |value| size_of(chosen, &[payment, back(value)], memo);
-    if let Some((change, fee)) = remainder(spent, payment.value, size, rules)? {
+    let with_back = |value| {
+        let mut outputs = paid.to_vec();
+        outputs.push(TxOut { value, lock: first.lock });
+        outputs
+    };
+    let size = |value| size_of(chosen, &with_back(value), content);
+    if let Some((change, fee)) = remainder(spent, amount, size, rules)? {
         let fits = size(change) <= rules.max_tx_bytes;
-        return Ok(fits.then(|| plan(vec![payment, back(change)], fee)));
+        return Ok(fits.then(|| plan(with_back(change), fee)));
+    }
+    if paid.is_empty() {
+        // A transaction makes at least one output.
+        return Ok(None);
     }
     // Too little to come back: it goes to those who keep the chain.
-    let fee = spent.checked_sub(payment.value).ok_or(BuildError::Overflow)?;
-    Ok(Some(plan(vec![payment], fee)))
+    let fee = spent.checked_sub(amount).ok_or(BuildError::Overflow)?;
+    Ok(Some(plan(paid.to_vec(), fee)))
 }
 
 /// What is left of `spent` after `paid` and the fee, where the size depends on what is left; and the fee. `None` if that
@@ -124,9 +162,9 @@ fn fee_of(size_bytes: u64, rules: &Rules) -> Option<Amount> {
     size_bytes.checked_mul(rules.fee_rate).map(Amount::new)
 }
 
-/// How many of these coins, from the first on, fit one transaction with this output.
-fn most_that_fit(coins: &[Coin], output: TxOut, memo: &[u8], rules: &Rules) -> usize {
-    let fits = |count: &usize| size_of(&coins[..*count], &[output], memo) <= rules.max_tx_bytes;
+/// How many of these coins, from the first on, fit one transaction with these outputs.
+fn most_that_fit(coins: &[Coin], outputs: &[TxOut], content: &Content, rules: &Rules) -> usize {
+    let fits = |count: &usize| size_of(&coins[..*count], outputs, content) <= rules.max_tx_bytes;
     // Sizes grow with the count: halve the range until it is one.
     let (mut low, mut high) = (0, coins.len().min(MAX_INPUTS));
     while low < high {
@@ -137,17 +175,22 @@ fn most_that_fit(coins: &[Coin], output: TxOut, memo: &[u8], rules: &Rules) -> u
 }
 
 /// Why the coins do not pay.
-fn explain(coins: &[Coin], payment: TxOut, memo: &[u8], rules: &Rules) -> Result<BuildError, BuildError> {
-    let amount = payment.value;
+fn explain(coins: &[Coin], paid: &[TxOut], content: &Content, rules: &Rules) -> Result<BuildError, BuildError> {
+    // Without a payment the least output comes back.
+    let outputs = match (paid, coins.first()) {
+        ([], Some(first)) => vec![TxOut { value: rules.min_output, lock: first.lock }],
+        _ => paid.to_vec(),
+    };
+    let amount = sum_of(&outputs)?;
     let spendable = Amount::checked_sum(coins.iter().map(|coin| coin.value)).ok_or(BuildError::Overflow)?;
-    let fee = fee_of(size_of(coins, &[payment], memo), rules).ok_or(BuildError::Overflow)?;
+    let fee = fee_of(size_of(coins, &outputs, content), rules).ok_or(BuildError::Overflow)?;
     let needed = amount.checked_add(fee).ok_or(BuildError::Overflow)?;
     if spendable < needed || coins.is_empty() {
         return Ok(BuildError::Insufficient { amount, fee, spendable });
     }
-    let inputs = most_that_fit(coins, payment, memo, rules);
+    let inputs = most_that_fit(coins, &outputs, content, rules);
     let within = &coins[..inputs];
     let sum = Amount::checked_sum(within.iter().map(|coin| coin.value)).ok_or(BuildError::Overflow)?;
-    let fee = fee_of(size_of(within, &[payment], memo), rules).ok_or(BuildError::Overflow)?;
+    let fee = fee_of(size_of(within, &outputs, content), rules).ok_or(BuildError::Overflow)?;
     Ok(BuildError::TooFragmented { inputs, reach: sum.checked_sub(fee).unwrap_or_default() })
 }

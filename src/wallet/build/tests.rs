@@ -198,3 +198,99 @@ proptest! {
         }
     }
 }
+
+fn registered(units: u64) -> (Plan, SecretKey) {
+    let consensus = key(40);
+    let identity =
+        Identity { consensus_key: consensus.public_key(), payout: TO, endpoint: "mn.example:24000".to_owned() };
+    let collateral = TxOut { value: Amount::new(units), lock: coin(0, 0, 2).lock };
+    let all = [coin(0, 60_000_000_000, 1), coin(1, 90_000_000_000, 2)];
+    (plan_registration(&all, collateral, &identity, b"", &RULES).unwrap(), consensus)
+}
+
+#[test]
+fn a_registration_is_valid_with_the_proof_of_its_key_and_only_so() {
+    let chain = Chain::new(spec()).unwrap();
+    let (mut plan, consensus) = registered(100_000_000_000);
+    check_plan(&plan, &RULES);
+    let verifies = |plan: &Plan| {
+        let keys = [1, 2].map(|n| (coin(0, 0, n).lock, key(n)));
+        let key_of = |lock: &Lock| keys.iter().find(|(own, _)| own == lock).map(|(_, key)| key);
+        let tx = HashedTx::new(plan.sign(&chain.id(), key_of).unwrap());
+        assert_eq!(u64::from(tx.size_bytes()), plan.size_bytes(), "the size was known before signing");
+        Verifier::new(chain.clone()).transaction(tx).is_ok()
+    };
+    assert!(!verifies(&plan), "without a proof");
+    plan.set_proof(consensus.sign(&plan.proof_digest(&chain.id()).unwrap()));
+    assert!(verifies(&plan));
+    let mut elsewhere = plan.clone();
+    elsewhere.coins.reverse();
+    assert!(!verifies(&elsewhere), "the proof covers the first input");
+    assert!(pay(&coins(&[1_000_000]), 20_000).unwrap().proof_digest(&chain.id()).is_none());
+}
+
+#[test]
+fn what_is_missing_for_a_collateral_is_said() {
+    let identity = Identity { consensus_key: key(40).public_key(), payout: TO, endpoint: String::new() };
+    let collateral = TxOut { value: Amount::new(100_000_000_000), lock: TO };
+    let refused = plan_registration(&coins(&[40_000_000_000]), collateral, &identity, b"", &RULES).unwrap_err();
+    let BuildError::Insufficient { fee, .. } = refused else { panic!("{refused}") };
+    let said = format!("{} TIME are missing", amounts::format(Amount::new(60_000_000_000 + fee.get())));
+    assert!(refused.to_string().ends_with(&said), "{refused}");
+}
+
+fn unregistration(consent: Consent) -> Content {
+    let masternode = crate::types::hash::MasternodeId([7; 32]);
+    Content { memo: Vec::new(), payload: Payload::Unregister { masternode }, consent: Some(consent) }
+}
+
+#[test]
+fn what_pays_nobody_takes_a_coin_for_its_fee_and_the_rest_comes_back() {
+    let owner = coin(0, 0, 9).lock;
+    for (consent, witnesses) in [(Consent::Key(owner), 2), (Consent::Key(coin(0, 0, 1).lock), 1)] {
+        let content = unregistration(consent.clone());
+        let plan = plan_change(&coins(&[500_000, 9_000]), &content, &RULES).unwrap();
+        check_plan(&plan, &RULES);
+        assert_eq!((plan.coins.len(), plan.outputs.len(), plan.locks().len()), (1, 1, witnesses));
+        assert_eq!(plan.locks().last(), Some(&consent.lock()));
+        // A second coin where one leaves too little to come back.
+        let size = plan.size_bytes();
+        let plan = plan_change(&coins(&[size * 100 + 5_000, 9_000 + 3_500]), &content, &RULES).unwrap();
+        check_plan(&plan, &RULES);
+        assert_eq!((plan.coins.len(), plan.outputs.len()), (2, 1));
+        let refused = plan_change(&coins(&[size * 100 + 5_000]), &content, &RULES).unwrap_err();
+        assert!(matches!(refused, BuildError::Insufficient { amount, .. } if amount == RULES.min_output));
+    }
+    assert!(matches!(
+        plan_change(&[], &unregistration(Consent::Key(owner)), &RULES),
+        Err(BuildError::Insufficient { .. })
+    ));
+}
+
+#[test]
+fn owners_of_a_multisig_lock_sign_one_after_the_other() {
+    let chain = Chain::new(spec()).unwrap();
+    let mut keys: Vec<SecretKey> = (50..53).map(key).collect();
+    keys.sort_by_key(|key| key.public_key());
+    let public: Vec<PublicKey> = keys.iter().map(|key| key.public_key()).collect();
+    let consent = Consent::Multisig { threshold: 2, keys: public.clone() };
+    let plan = plan_change(&coins(&[5_000_000]), &unregistration(consent.clone()), &RULES).unwrap();
+    check_plan(&plan, &RULES);
+    let wallet = |own: Vec<SecretKey>| -> Vec<(Lock, SecretKey)> {
+        own.into_iter().map(|key| (Lock::of_key(&key.public_key()), key)).collect()
+    };
+    let find = |keys: &[(Lock, SecretKey)], lock: &Lock| keys.iter().position(|(own, _)| own == lock);
+    let (first, second) = (wallet(vec![key(1), keys[2].clone()]), wallet(vec![keys[0].clone(), keys[1].clone()]));
+    let begun = plan.sign(&chain.id(), |lock| find(&first, lock).map(|i| &first[i].1)).unwrap();
+    assert_eq!((missing_signatures(&begun), begun.witnesses.len()), (1, 2));
+    assert!(Verifier::new(chain.clone()).transaction(HashedTx::new(begun.clone())).is_err(), "one is too few");
+    let locks = plan.locks();
+    let done = complete(begun.clone(), &locks, &chain.id(), |lock| find(&second, lock).map(|i| &second[i].1)).unwrap();
+    assert_eq!(missing_signatures(&done), 0);
+    let hashed = HashedTx::new(done);
+    assert_eq!(u64::from(hashed.size_bytes()), plan.size_bytes(), "no more signatures than are asked for");
+    assert!(Verifier::new(chain.clone()).transaction(hashed).is_ok());
+    let bare = Transaction { witnesses: Vec::new(), ..begun };
+    let refused = complete(bare, &locks, &chain.id(), |lock| find(&first, lock).map(|i| &first[i].1)).unwrap_err();
+    assert_eq!(refused, SignError::KeysUnknown { lock: consent.lock() });
+}
