@@ -4,7 +4,7 @@ use crate::byzantine::Tactics;
 use crate::faults::Plan;
 use crate::network::Quality;
 use crate::node::{Effect, Shared};
-use crate::seeds::{finish, recover};
+use crate::seeds::judge;
 use crate::world::{Gate, World};
 use std::sync::Arc;
 use timed::ledger::snapshot::{CheckedManifest, Manifest};
@@ -98,13 +98,6 @@ fn joins(world: &mut World, ms: u64) {
     assert!(base >= 8, "it begins at height {base}");
     let goal = world.highest() + 3;
     assert!(world.run_until(60_000, |world| world.height(LATE) >= goal), "{} of {goal}", world.height(LATE));
-}
-
-fn judge(mut world: World) {
-    recover(&mut world);
-    let outcome = finish(world);
-    println!("{}", outcome.counts);
-    assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
 }
 
 #[test]

@@ -51,6 +51,19 @@ pub fn finish(mut world: World) -> Outcome {
     Outcome { seed: world.plan.seed, replay: MESHES.replay, counts, failures, trace: world.trace.hash() }
 }
 
+/// Ends a world of a scenario: holds it to liveness, and everything that happened to safety.
+pub fn judge(mut world: World) {
+    recover(&mut world);
+    judge_safety(world);
+}
+
+/// The same for a world of which nobody can promise that it goes on.
+pub fn judge_safety(world: World) {
+    let outcome = finish(world);
+    println!("{}", outcome.counts);
+    assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
+}
+
 /// Stops the faults and holds the world to what it promises then: L1, L2, L3.
 pub fn recover(world: &mut World) {
     if world.has_failed() {
