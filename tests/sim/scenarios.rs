@@ -455,7 +455,7 @@ fn crash_everywhere(places: u64) {
         let mut plan = Plan::quiet(18, 4);
         plan.spec.epoch_slots = 2;
         plan.load_every_ms = 200;
-        plan.mix = Mix { rivals: 150, invalid: 50, registry: 0 };
+        plan.mix = Mix { rivals: 150, invalid: 50, registry: 0, membership: 0 };
         plan
     };
     let mut dry = world(plan());

@@ -127,7 +127,7 @@ fn draw(seed: u64) -> Plan {
     wait_for_far_nodes(&mut plan);
     plan.tiers = draw_tiers(rng, masternodes);
     plan.load_every_ms = rng.range(200, 900);
-    plan.mix = Mix { rivals: rng.below(400), invalid: rng.below(200), registry: 0 };
+    plan.mix = Mix { rivals: rng.below(400), invalid: rng.below(200), registry: 0, membership: 0 };
     plan.skew_ms = rng.below(200);
     plan.byzantine_stay = rng.chance(700);
     plan.fault_ms = rng.range(10, 20) * 1_000;
