@@ -12,6 +12,8 @@ mod oracle;
 
 #[path = "oracle_selftest/blocks.rs"]
 mod blocks;
+#[path = "oracle_selftest/members.rs"]
+mod members;
 #[path = "oracle_selftest/nodes.rs"]
 mod nodes;
 #[path = "oracle_selftest/payments.rs"]

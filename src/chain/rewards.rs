@@ -90,6 +90,7 @@ mod tests {
     use crate::types::lock::Lock;
     use crate::types::number::{Height, View};
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn key(i: u8) -> PublicKey {
         PublicKey([i; 32])
@@ -185,12 +186,52 @@ mod tests {
                 assert!(outputs.iter().all(|out| out.value > Amount::ZERO));
                 outputs.iter().map(|out| u128::from(out.value.get())).sum()
             };
+            // Exactly the part of the weight that signed, but for what each output is rounded down by.
+            let total = u128::from(parent.total().get());
             let some = commit(signed[..weights.len()].iter().copied());
-            prop_assert!(pays(&some) <= u128::from(reward));
+            let of_signers = weights.iter().zip(&signed).filter(|(_, signed)| **signed).map(|(w, _)| u128::from(*w));
+            let (count, due) = (of_signers.clone().count() as u128, u128::from(reward) * of_signers.sum::<u128>());
+            let paid = pays(&some) * total;
+            prop_assert!(paid <= due && due - paid <= (count + 1) * total);
             let all = commit(weights.iter().map(|_| true));
             let paid = pays(&all);
             prop_assert!(paid <= u128::from(reward));
             prop_assert!(u128::from(reward) - paid <= weights.len() as u128);
+        }
+
+        /// Rewards of a few units, so that many are paid nothing.
+        #[test]
+        fn one_more_signature_changes_nobodys_pay_but_its_own_and_the_proposers(
+            reward in prop_oneof![0u64..2_000, any::<u64>()],
+            weights in prop::collection::vec(prop_oneof![1u64..20, 1u64..100_000], 2..40),
+            signed in prop::collection::vec(any::<bool>(), 40),
+            more in any::<prop::sample::Index>(),
+            proposer in any::<prop::sample::Index>(),
+        ) {
+            let parent = set(&weights, 1);
+            let (more, proposer) = (more.index(weights.len()), proposer.index(weights.len()));
+            let pays = |signs: bool| -> BTreeMap<Lock, u64> {
+                let commit = commit((0..weights.len()).map(|i| if i == more { signs } else { signed[i] }));
+                let proposer = key(u8::try_from(proposer).unwrap());
+                let outputs = coinbase_outputs(Amount::new(reward), 1_000, &parent, Some(&commit), &parent, &proposer);
+                let count = outputs.len();
+                let paid: BTreeMap<Lock, u64> = outputs.into_iter().map(|out| (out.lock, out.value.get())).collect();
+                assert_eq!(paid.len(), count, "one output each");
+                assert!(paid.values().all(|value| *value > 0), "nothing of no value");
+                paid
+            };
+            let (with, without) = (pays(true), pays(false));
+            for i in 0..weights.len() {
+                let payout = payout(&parent, u8::try_from(i).unwrap());
+                let (more_paid, less_paid) = (with.get(&payout), without.get(&payout));
+                if i == proposer {
+                    prop_assert!(more_paid >= less_paid);
+                } else if i == more {
+                    prop_assert_eq!(less_paid, None);
+                } else {
+                    prop_assert_eq!(more_paid, less_paid);
+                }
+            }
         }
     }
 }

@@ -349,6 +349,8 @@ fn next_set(
 }
 
 #[cfg(test)]
+mod membership;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

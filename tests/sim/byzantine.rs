@@ -58,17 +58,17 @@ pub struct Tactics {
 }
 
 impl Tactics {
-    /// Says nothing at all.
-    pub const SILENT: Self = Self {
+    /// Does nothing wrong.
+    pub const HONEST: Self = Self {
         double_vote: 0,
         double_bft: 0,
         double_propose: 0,
         leave_out: 0,
-        withhold_votes: 1000,
-        withhold_receipts: 1000,
-        withhold_proposals: 1000,
-        withhold_bft: 1000,
-        withhold_data: 1000,
+        withhold_votes: 0,
+        withhold_receipts: 0,
+        withhold_proposals: 0,
+        withhold_bft: 0,
+        withhold_data: 0,
         release: 0,
         lie: 0,
         bad_signature: 0,
@@ -76,6 +76,16 @@ impl Tactics {
         old_epochs: 0,
         invent: 0,
         garble: 0,
+    };
+
+    /// Says nothing at all.
+    pub const SILENT: Self = Self {
+        withhold_votes: 1000,
+        withhold_receipts: 1000,
+        withhold_proposals: 1000,
+        withhold_bft: 1000,
+        withhold_data: 1000,
+        ..Self::HONEST
     };
 
     /// A random mixture: each tactic with some probability, at some strength.

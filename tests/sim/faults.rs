@@ -33,6 +33,8 @@ pub enum Fault {
     AllDown { tear: Tear, ms: u64 },
     /// All links get a new quality.
     Weather(Quality),
+    /// A Byzantine masternode does something else from now on.
+    Turn { node: usize, tactics: Tactics },
 }
 
 /// Everything a world is made of; drawn from a seed, or written down by a scenario.
@@ -46,14 +48,18 @@ pub struct Plan {
     pub tiers: Vec<usize>,
     /// The Byzantine ones.
     pub byzantine: BTreeMap<usize, Tactics>,
-    /// Masternodes of whose key a second node runs.
+    /// Keys, by their index, of which a second node runs.
     pub twins: Vec<usize>,
     /// Nodes without a key.
     pub observers: usize,
     /// Nodes with a key that is not registered at genesis.
     pub spares: usize,
-    /// Users.
+    /// Spares, by their place among the spares, whose key is in Byzantine hands.
+    pub byzantine_spares: BTreeMap<usize, Tactics>,
+    /// Users that pay.
     pub users: usize,
+    /// Users besides that own masternodes which come and go, and pay for nothing else.
+    pub owners: usize,
     /// Coins of each user at genesis.
     pub coins: usize,
     /// Coins that either of the first two users can spend alone.
@@ -133,11 +139,13 @@ impl Plan {
             twins: Vec::new(),
             observers: 1,
             spares: 0,
+            byzantine_spares: BTreeMap::new(),
             users: 8,
+            owners: 0,
             coins: 4,
             shared_coins: 0,
             load_every_ms: 300,
-            mix: Mix { rivals: 0, invalid: 0, registry: 0 },
+            mix: Mix { rivals: 0, invalid: 0, registry: 0, membership: 0 },
             sync_ms: (1, 4),
             store_ms: (10, 1_500),
             vdf_ms: (10, 100),
@@ -164,7 +172,7 @@ impl Plan {
         plan.observers = 1 + rng.index(2);
         plan.spares = rng.index(2);
         plan.load_every_ms = rng.range(150, 900);
-        plan.mix = Mix { rivals: rng.below(400), invalid: rng.below(200), registry: rng.below(60) };
+        plan.mix = Mix { rivals: rng.below(400), invalid: rng.below(200), registry: rng.below(60), membership: 0 };
         plan.skew_ms = rng.below(200);
         plan.byzantine_stay = rng.chance(700);
         plan.fault_ms = rng.range(10, 30) * 1_000;
@@ -185,6 +193,23 @@ impl Plan {
     /// Index of the observer at this place among the observers.
     pub fn observer(&self, place: usize) -> usize {
         self.tiers.len() + self.twins.len() + place
+    }
+
+    /// Index of the spare at this place among the spares.
+    pub fn spare(&self, place: usize) -> usize {
+        self.tiers.len() + self.twins.len() + self.observers + place
+    }
+
+    /// The node of the key with this index: masternodes first, then spares. Not its twin.
+    pub fn node_of_key(&self, key: usize) -> usize {
+        key.checked_sub(self.tiers.len()).map_or(key, |place| self.spare(place))
+    }
+
+    /// Whether the key with this index is in Byzantine hands.
+    pub fn is_bad_key(&self, key: usize) -> bool {
+        let place = key.checked_sub(self.tiers.len());
+        let is_bad_spare = place.is_some_and(|place| self.byzantine_spares.contains_key(&place));
+        self.byzantine.contains_key(&key) && place.is_none() || self.twins.contains(&key) || is_bad_spare
     }
 
     /// Weight of a masternode at genesis.

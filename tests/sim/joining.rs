@@ -4,7 +4,7 @@ use crate::byzantine::Tactics;
 use crate::faults::Plan;
 use crate::network::Quality;
 use crate::node::{Effect, Shared};
-use crate::seeds::{finish, recover};
+use crate::seeds::judge;
 use crate::world::{Gate, World};
 use std::sync::Arc;
 use timed::ledger::snapshot::{CheckedManifest, Manifest};
@@ -104,13 +104,6 @@ fn joins(world: &mut World, ms: u64) {
         world.highest(),
         world.failures
     );
-}
-
-fn judge(mut world: World) {
-    recover(&mut world);
-    let outcome = finish(world);
-    println!("{}", outcome.counts);
-    assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
 }
 
 #[test]

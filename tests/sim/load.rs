@@ -1,13 +1,16 @@
 //! Users: funded keys that pay each other, in chains, twice from one coin, and wrongly.
 
+pub mod owners;
+
+use self::owners::Owners;
 use crate::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use timed::chain::spec::Chain;
 use timed::types::hash::{MasternodeId, Txid};
-use timed::types::keys::{PublicKey, SecretKey, Signature};
+use timed::types::keys::{PublicKey, SecretKey};
 use timed::types::lock::{Lock, Witness};
 use timed::types::number::Amount;
-use timed::types::transaction::{OutPoint, Payload, Register, Transaction, TxBody, TxOut, Update, sighash};
+use timed::types::transaction::{OutPoint, Payload, Transaction, TxBody, TxOut, Update, sighash};
 
 /// A final output that a user may spend.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +62,8 @@ pub struct Mix {
     pub invalid: u64,
     /// A registration, an update or an unregistration.
     pub registry: u64,
+    /// What owners of masternodes do who come and go all the time; drawn before all others.
+    pub membership: u64,
 }
 
 /// All users.
@@ -79,6 +84,10 @@ pub struct Load {
     pub may_leave: Vec<(MasternodeId, usize)>,
     /// Keys of nodes that may be registered.
     pub may_enter: Vec<SecretKey>,
+    /// Owners of masternodes that come and go.
+    pub owners: Owners,
+    /// Users from this one on pay for masternodes only.
+    first_owner: usize,
     memo: u64,
 }
 
@@ -91,9 +100,18 @@ struct Draft {
 }
 
 impl Load {
-    /// Users with these keys and coins.
-    pub fn new(chain: Chain, keys: Vec<SecretKey>, coins: BTreeMap<OutPoint, Coin>) -> Self {
+    /// Users with these keys and coins; those from `first_owner` on keep theirs for masternodes.
+    pub fn new(
+        chain: Chain,
+        keys: Vec<SecretKey>,
+        coins: BTreeMap<OutPoint, Coin>,
+        (first_owner, mut owners): (usize, Owners),
+    ) -> Self {
+        let (coins, purses): (BTreeMap<_, _>, _) = coins.into_iter().partition(|(_, coin)| coin.owner < first_owner);
+        purses.into_iter().for_each(|(outpoint, coin): (OutPoint, Coin)| owners.put(outpoint, coin));
         Self {
+            owners,
+            first_owner,
             chain,
             keys,
             shared: Vec::new(),
@@ -152,8 +170,13 @@ impl Load {
         let outputs = submitted.tx.body.outputs.clone();
         for (index, out) in (0u32..).zip(outputs) {
             let owner = (0..self.keys.len()).find(|user| self.lock(*user) == out.lock);
-            if let Some(owner) = owner.filter(|_| bound != Some(index)) {
-                self.coins.insert(OutPoint { txid: *txid, index }, Coin { value: out.value.get(), owner });
+            let Some(owner) = owner else { continue };
+            let (outpoint, coin) = (OutPoint { txid: *txid, index }, Coin { value: out.value.get(), owner });
+            match owner >= self.first_owner {
+                true if bound == Some(index) => self.owners.deposit(outpoint, coin),
+                true => self.owners.put(outpoint, coin),
+                false if bound == Some(index) => {}
+                false => drop(self.coins.insert(outpoint, coin)),
             }
         }
     }
@@ -287,7 +310,7 @@ impl Load {
             1 => ("more out than in", vec![(outpoint, coin)], coin.value + 1_000_000),
             2 => ("another's key", vec![(outpoint, stranger)], value),
             3 => ("unknown parent", vec![(unknown, coin)], value),
-            4 => ("no such output", vec![(OutPoint { index: 77, ..outpoint }, coin)], value),
+            4 => ("no such output", vec![(OutPoint { index: 7_777, ..outpoint }, coin)], value),
             _ => ("bad signature", vec![(outpoint, coin)], value),
         };
         let outputs = vec![self.out(rng, value)];
@@ -333,15 +356,7 @@ impl Load {
         let key = self.may_enter.pop()?;
         let collateral = TxOut { value: tier.collateral, lock: self.lock(coin.owner) };
         let rest = self.out(rng, coin.value - tier.collateral.get() - fee);
-        let mut register = Register {
-            consensus_key: key.public_key(),
-            payout: self.lock(coin.owner),
-            endpoint: "127.0.0.1:1".to_owned(),
-            collateral_index: 0,
-            proof: Signature([0; 64]),
-        };
-        register.proof = key.sign(&register.proof_digest(&self.chain.id(), &outpoint, &collateral));
-        Some(self.sign(self.draft(&[(outpoint, coin)], vec![collateral, rest], Payload::Register(register))))
+        Some(self.sign_registration((outpoint, coin), &key, self.lock(coin.owner), [collateral, rest]))
     }
 
     /// Hands a transaction of the wallet to another node as well, as a user does who sees nothing happen.

@@ -192,10 +192,14 @@ impl Oracle {
     /// S11: evidence that verifies never names an honest masternode.
     fn hear_evidence(&mut self, piece: &Evidence) {
         let voter = piece.voter();
-        if self.honest.contains(&voter) && evidence::fault(&self.replay.chain_id, piece, &mut self.signatures).is_none()
-        {
+        if evidence::fault(&self.replay.chain_id, piece, &mut self.signatures).is_some() {
+            return;
+        }
+        if self.honest.contains(&voter) {
             self.report.broken("S11", format!("evidence against the honest {voter:?}: {piece:?}"));
         }
+        let Replay { members, registry, sealed, .. } = &mut self.replay;
+        members.provable(&voter, sealed.last().map_or(0, |tip| tip.height), registry);
     }
 
     /// Something comes out of the signer of an honest node; `again` if the signer repeats it after a restart.
@@ -203,7 +207,7 @@ impl Oracle {
         self.report.now_ms = now_ms;
         match released {
             Released::Votes(batch) => {
-                self.signing.release_batch(batch, again, &mut self.report);
+                self.signing.release_batch(batch, again, &self.replay, &mut self.report);
                 self.payments(|finality, judge| finality.hear(batch, judge));
             }
             Released::Proposal(proposal) => {
@@ -303,7 +307,10 @@ impl Oracle {
     /// A user hands in a transaction that is valid: without a rival it must become final in the end.
     pub fn submit(&mut self, now_ms: u64, tx: &Transaction) {
         self.hear(now_ms, Heard::Tx(tx));
-        self.submitted.insert(transactions::txid(tx));
+        let (txid, epoch) = (transactions::txid(tx), self.replay.tip().opened / self.replay.spec.epoch_slots);
+        if self.submitted.insert(txid) {
+            self.replay.members.hear(txid, epoch);
+        }
     }
 
     /// An honest node is back. `claim` and `finals` (final, not archived): what it recovered; `stored` and `records`:
@@ -386,9 +393,39 @@ impl Oracle {
         (self.signing.double_signers(), self.finality.double_voters())
     }
 
-    /// Whether what the transaction asks of the registry of the chain can still be done.
+    /// Whether what the transaction asks of the registry of the chain can still be done, and what it spends is neither
+    /// bound nor taken.
     pub fn has_ground(&self, body: &TxBody) -> bool {
-        liveness::has_ground(body, self.replay.registry())
+        liveness::has_ground(body, self.replay.registry()) && liveness::has_inputs(body, &self.replay)
+    }
+
+    /// M4: evidence that was heard `blocks` blocks ago has been followed by a punishment.
+    pub fn check_punished(&mut self, blocks: u64) {
+        let Some(height) = self.replay.tip().height.checked_sub(blocks) else { return };
+        for (key, heard) in self.replay.members.unpunished(height, &self.replay.registry) {
+            self.report
+                .broken("M4", format!("evidence against {key:?} was heard at height {heard}, and it is not punished"));
+        }
+    }
+
+    /// No honest node runs any more: evidence is in no file, so what was heard of has to be heard of anew.
+    pub fn forget_evidence(&mut self) {
+        self.replay.members.forget_evidence();
+    }
+
+    /// Heights at which an honest key precommitted a block.
+    pub fn precommitted(&self, key: &PublicKey) -> BTreeSet<u64> {
+        self.signing.precommitted(key).cloned().unwrap_or_default()
+    }
+
+    /// Whether an honest key voted on a payment in `epoch`.
+    pub fn has_voted(&self, key: &PublicKey, epoch: u64) -> bool {
+        self.signing.has_voted(key, epoch)
+    }
+
+    /// Holds nodes to another churn than their chain's: for controls.
+    pub fn hold_to_churn(&mut self, churn_bps: u64) {
+        self.replay.spec.churn_bps = churn_bps;
     }
 
     /// Whether the masternode with this key is marked as punished in the registry of the chain.

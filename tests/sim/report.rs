@@ -1,5 +1,6 @@
 //! What a world counted, and how failures are told.
 
+use crate::invariants::membership::Tally;
 use std::fmt;
 use std::ops::AddAssign;
 
@@ -40,6 +41,8 @@ pub struct Counts {
     pub view_changes: u64,
     /// Highest view.
     pub highest_view: u64,
+    /// What happened to members.
+    pub members: Tally,
     /// Milliseconds that passed in the worlds.
     pub virtual_ms: u64,
 }
@@ -64,6 +67,15 @@ impl AddAssign for Counts {
         self.view_changes += other.view_changes;
         self.highest_view = self.highest_view.max(other.highest_view);
         self.virtual_ms += other.virtual_ms;
+        let (all, one) = (&mut self.members, other.members);
+        all.joins += one.joins;
+        all.rejoins += one.rejoins;
+        all.leaves += one.leaves;
+        all.slashes += one.slashes;
+        all.waits += one.waits;
+        all.crossed += one.crossed;
+        all.returned += one.returned;
+        all.slowest_punishment = all.slowest_punishment.max(one.slowest_punishment);
     }
 }
 
@@ -78,6 +90,13 @@ impl fmt::Display for Counts {
             f,
             "{} crashes, {} restarts, {} disk faults, {} partitions, {} clock jumps; {} worlds wait for operators",
             self.crashes, self.restarts, self.disk_faults, self.partitions, self.clock_jumps, self.waits_for_operators
+        )?;
+        let Tally { joins, rejoins, leaves, slashes, waits, crossed, returned, slowest_punishment } = self.members;
+        writeln!(
+            f,
+            "{joins} masternodes joined ({rejoins} again), {leaves} left, {slashes} were punished (at most \
+             {slowest_punishment} blocks after evidence), {waits} times one waited for another boundary; {returned} \
+             collaterals came back, {crossed} payments crossed a boundary"
         )?;
         write!(
             f,

@@ -5,7 +5,7 @@ use crate::disk::Tear;
 use crate::faults::{Fault, Plan};
 use crate::load::{Kind, Mix};
 use crate::network::Quality;
-use crate::seeds::{finish, recover};
+use crate::seeds::{finish, judge, judge_safety};
 use crate::world::{Gate, World};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -21,18 +21,6 @@ use timed::types::vote::FinalityKind;
 
 fn world(plan: Plan) -> World {
     World::new(plan, std::env::var("SIM_TRACE").is_ok())
-}
-
-/// Holds the world to liveness, and everything to safety.
-fn judge(mut world: World) {
-    recover(&mut world);
-    judge_safety(world);
-}
-
-fn judge_safety(world: World) {
-    let outcome = finish(world);
-    println!("{}", outcome.counts);
-    assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
 }
 
 /// A plan whose blocks hold a few payments only.
@@ -467,7 +455,7 @@ fn crash_everywhere(places: u64) {
         let mut plan = Plan::quiet(18, 4);
         plan.spec.epoch_slots = 2;
         plan.load_every_ms = 200;
-        plan.mix = Mix { rivals: 150, invalid: 50, registry: 0 };
+        plan.mix = Mix { rivals: 150, invalid: 50, registry: 0, membership: 0 };
         plan
     };
     let mut dry = world(plan());

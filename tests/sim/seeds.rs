@@ -11,6 +11,8 @@ use timed::types::hash::Txid;
 
 /// New blocks that every honest node has to see once faults have stopped (L1).
 const NEW_BLOCKS: u64 = 10;
+/// Blocks in a row that a member may not sign, because the others were faster.
+const MISSED_BLOCKS: u64 = 3;
 /// How long the world has for each promise of liveness, in its own milliseconds.
 const PATIENCE_MS: u64 = 240_000;
 /// How often users hand in again what is not final.
@@ -51,6 +53,19 @@ pub fn finish(mut world: World) -> Outcome {
     Outcome { seed: world.plan.seed, replay: MESHES.replay, counts, failures, trace: world.trace.hash() }
 }
 
+/// Ends a world of a scenario: holds it to liveness, and everything that happened to safety.
+pub fn judge(mut world: World) {
+    recover(&mut world);
+    judge_safety(world);
+}
+
+/// The same for a world of which nobody can promise that it goes on.
+pub fn judge_safety(world: World) {
+    let outcome = finish(world);
+    println!("{}", outcome.counts);
+    assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
+}
+
 /// Stops the faults and holds the world to what it promises then: L1, L2, L3.
 pub fn recover(world: &mut World) {
     if world.has_failed() {
@@ -58,7 +73,7 @@ pub fn recover(world: &mut World) {
     }
     world.heal();
     world.stop_users();
-    for check in [check_blocks, check_payments, check_contested] {
+    for check in [check_blocks, check_members, check_payments, check_contested] {
         if world.has_failed() || world.counts.waits_for_operators > 0 {
             return;
         }
@@ -96,6 +111,28 @@ fn check_blocks(world: &mut World) {
         let heights: Vec<u64> = world.honest().into_iter().map(|node| world.height(node)).collect();
         world.failures.push(format!("L1: not {NEW_BLOCKS} new blocks: heights {heights:?}, wanted {goal}"));
     }
+}
+
+/// Who is in the set signs, and who could be punished is (M4).
+fn check_members(world: &mut World) {
+    let replay = world.oracle.replay();
+    let height = replay.tip().height;
+    let Some(epoch) = replay.epoch_after(height) else { return };
+    let Some(set) = replay.committee(epoch).cloned() else { return };
+    let since = height.saturating_sub(NEW_BLOCKS);
+    for node in world.honest() {
+        let Some(key) = world.nodes[node].key.as_ref().map(|key| key.public_key()) else { continue };
+        let first = world.oracle.replay().first_height(epoch).max(since);
+        let is_new = set.member(&key).is_none() || first + MISSED_BLOCKS > height;
+        let (silent_height, silent_epoch) = world.nodes[node].silent_below;
+        let is_excused = is_new || silent_height > first || silent_epoch > epoch;
+        if !is_excused && world.oracle.precommitted(&key).range(first..).next().is_none() {
+            world
+                .failures
+                .push(format!("L1: node {node} is in the set of epoch {epoch}, and signs no block from {first}"));
+        }
+    }
+    world.oracle.check_punished(NEW_BLOCKS / 2);
 }
 
 /// Valid transactions without a rival that some honest node does not know as final.
@@ -152,7 +189,7 @@ pub fn run_all(worlds: Worlds, first: u64, count: u64) {
     let begin = Instant::now();
     let stops_at_first = from_environment("SIM_STOP_AT_FIRST").is_some();
     let is_over = AtomicBool::new(false);
-    let next = AtomicU64::new(first);
+    let (next, done) = (AtomicU64::new(first), AtomicU64::new(0));
     let total = Mutex::new((Counts::default(), Vec::<String>::new()));
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
@@ -164,6 +201,10 @@ pub fn run_all(worlds: Worlds, first: u64, count: u64) {
                         return;
                     }
                     let outcome = run_caught(worlds, seed);
+                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    if done.is_multiple_of(250) && done < count {
+                        println!("{done} of {count} seeds after {:.0} s", begin.elapsed().as_secs_f64());
+                    }
                     let mut total = total.lock().unwrap();
                     total.0 += outcome.counts;
                     if !outcome.failures.is_empty() {

@@ -4,7 +4,7 @@ use crate::byzantine::Tactics;
 use crate::disk::Tear;
 use crate::faults::Plan;
 use crate::network::Quality;
-use crate::seeds::{finish, recover};
+use crate::seeds::judge;
 use crate::world::{Gate, World};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -33,13 +33,6 @@ fn late_by(seed: u64, blocks: u64, byzantine: Option<usize>) -> World {
 fn catches_up(world: &mut World, ms: u64) {
     let goal = world.highest();
     assert!(world.run_until(ms, |world| world.height(LATE) >= goal), "{} of {goal}", world.height(LATE));
-}
-
-fn judge(mut world: World) {
-    recover(&mut world);
-    let outcome = finish(world);
-    println!("{}", outcome.counts);
-    assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
 }
 
 /// How many blocks each node sends to the late one, and how many questions for blocks it gets of it.

@@ -7,8 +7,10 @@ use crate::byzantine::{Byzantine, Conspiracy, Said};
 use crate::disk::Tear;
 use crate::faults::{BEGINNING_MS, Fault, Plan};
 use crate::invariants::recovery::Durable;
+use crate::invariants::replay::Replay;
 use crate::joining::Joining;
 use crate::judge;
+use crate::load::owners::{Candidate, Owners};
 use crate::load::{Coin, Kind, Load};
 use crate::network::{Network, Quality};
 use crate::node::{Down, Effect, Node, Opened, Shared};
@@ -163,6 +165,9 @@ pub struct World {
     looks: u64,
 }
 
+/// The fullest purse of each owner, in TIME.
+const PURSE_TIME: u64 = 16_000;
+
 fn secret(seed: u64, kind: u8, index: usize) -> SecretKey {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -184,7 +189,13 @@ fn chain_of(plan: &Plan, keys: &[SecretKey], users: &[SecretKey]) -> Chain {
             endpoint: String::new(),
         });
     }
-    for user in 0..users.len() {
+    for owner in 0..plan.owners {
+        let values = [PURSE_TIME, PURSE_TIME / 2, PURSE_TIME / 4].into_iter().chain([1; 20]);
+        let coin =
+            |time: u64| Allocation { address: lock(plan.users + owner), amount: Amount::new(time * UNITS_PER_TIME) };
+        spec.allocations.extend(values.map(coin));
+    }
+    for user in 0..plan.users {
         for coin in 0..plan.coins {
             let amount = if coin == 0 { 3_000 * UNITS_PER_TIME } else { (1 + coin as u64) * UNITS_PER_TIME };
             spec.allocations.push(Allocation { address: lock(user), amount: Amount::new(amount) });
@@ -207,7 +218,7 @@ impl World {
     /// A world at its beginning: every node is started, every pair connected.
     pub fn new(plan: Plan, is_printed: bool) -> Self {
         let mut rng = Rng::new(plan.seed ^ 0x77);
-        let users: Vec<SecretKey> = (0..plan.users).map(|i| secret(plan.seed, 1, i)).collect();
+        let users: Vec<SecretKey> = (0..plan.users + plan.owners).map(|i| secret(plan.seed, 1, i)).collect();
         let masternodes = plan.tiers.len();
         let keys: Vec<SecretKey> = (0..masternodes + plan.spares).map(|i| secret(plan.seed, 2, i)).collect();
         let chain = chain_of(&plan, &keys, &users);
@@ -220,7 +231,11 @@ impl World {
                 coins.insert(*outpoint, Coin { value: utxo.out.value.get(), owner });
             }
         }
-        let mut load = Load::new(chain.clone(), users, coins);
+        let oracle_registry = Replay::new(&chain, BTreeSet::new()).registry().clone();
+        let candidates =
+            (0..keys.len()).map(|key| Candidate { key: keys[key].clone(), is_honest: !plan.is_bad_key(key) });
+        let owners = Owners::new(candidates.collect(), &oracle_registry);
+        let mut load = Load::new(chain.clone(), users, coins, (plan.users, owners));
         let shared = |utxo: &timed::ledger::utxo::Utxo| utxo.out.lock == shared_lock(&load.keys);
         load.shared = utxos.iter().filter(|(_, utxo)| shared(utxo)).map(|(o, u)| (*o, u.out.value.get())).collect();
         load.may_enter = keys[masternodes..].to_vec();
@@ -241,8 +256,12 @@ impl World {
             let node = masternodes + position;
             byzantine.insert(node, Byzantine::new(chain.clone(), keys[*masternode].clone(), Default::default()));
             byzantine
-                .entry(*masternode)
+                .entry(plan.node_of_key(*masternode))
                 .or_insert_with(|| Byzantine::new(chain.clone(), keys[*masternode].clone(), Default::default()));
+        }
+        for (place, tactics) in &plan.byzantine_spares {
+            let key = keys[masternodes + place].clone();
+            byzantine.insert(plan.spare(*place), Byzantine::new(chain.clone(), key, *tactics));
         }
         for (place, tactics) in &plan.bad_relays {
             // Its key is nobody's.
@@ -521,6 +540,9 @@ impl World {
         self.trace.note(self.now, node, 5, 0, || format!("crashes, {tear:?}, store lost: {store_lost}"));
         for other in 0..self.nodes.len() {
             self.disconnect(node, other);
+        }
+        if self.running().is_empty() {
+            self.oracle.forget_evidence();
         }
     }
 
@@ -926,6 +948,13 @@ impl World {
             return;
         }
         let mix = self.plan.mix;
+        if mix.membership > 0 && self.chances.users.chance(mix.membership) {
+            let registry = self.oracle.replay().registry();
+            for submission in self.load.deed(&mut self.chances.users, registry, &up) {
+                self.submit(submission.node, submission.tx);
+            }
+            return;
+        }
         for submission in self.load.next(&mut self.chances.users, &mix, &up) {
             self.submit(submission.node, submission.tx);
         }
@@ -1048,6 +1077,11 @@ impl World {
                 }
             }
             Fault::Weather(quality) => self.weather(quality),
+            Fault::Turn { node, tactics } => {
+                if let Some(byzantine) = self.byzantine.get_mut(&node) {
+                    byzantine.tactics = tactics;
+                }
+            }
         }
     }
 
@@ -1105,6 +1139,7 @@ impl World {
         self.counts.submitted = self.load.submitted.len() as u64;
         self.counts.finals = self.load.submitted.values().filter(|s| s.is_final).count() as u64;
         self.counts.byzantine_acts = self.conspiracy.acts;
+        self.counts.members = self.oracle.replay().members().tally();
         self.counts.virtual_ms = self.now - BEGINNING_MS;
         self.counts
     }
@@ -1117,7 +1152,7 @@ fn may_leave(
     keys: &[SecretKey],
     locks: &[Lock],
 ) -> Vec<(timed::types::hash::MasternodeId, usize)> {
-    let bad = |m: &usize| plan.byzantine.contains_key(m) || plan.twins.contains(m);
+    let bad = |m: &usize| plan.is_bad_key(*m);
     let byzantine: u64 = (0..plan.tiers.len()).filter(bad).map(|m| plan.weight(m)).sum();
     let mut order: Vec<usize> = (0..plan.tiers.len()).filter(|m| !bad(m)).collect();
     order.sort_by_key(|m| (plan.weight(*m), *m));

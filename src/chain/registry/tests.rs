@@ -1,3 +1,5 @@
+mod model;
+
 use super::*;
 use crate::chain::spec::Chain;
 use crate::types::keys::Signature;

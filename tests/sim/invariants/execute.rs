@@ -170,6 +170,7 @@ impl Execution<'_> {
         for (tx, txid) in block.txs.iter().zip(&self.txids) {
             self.replay.create(*txid, &tx.body.outputs, self.height);
             let twice = self.replay.archived.insert(*txid, self.height).is_some();
+            self.replay.members.archive(txid, self.parent.opened / self.replay.spec.epoch_slots);
             self.report.expect("rule", !twice, || format!("{txid:?} is archived twice"));
         }
         let mut fees = 0u128;
@@ -186,7 +187,10 @@ impl Execution<'_> {
         }
         let mut next = self.own.clone();
         if self.closes {
+            let before = self.replay.registry.clone();
             self.replay.registry.boundary(&spec, epoch, self.own.total);
+            let Replay { members, registry, .. } = &mut *self.replay;
+            members.boundary(&spec, (epoch, self.own.total), &before, registry, self.report);
             let members = self.replay.registry.members();
             next = Arc::new(Committee::new(epoch + 1, members, &self.replay.honest));
             self.replay.committees.push(next.clone());
@@ -206,6 +210,7 @@ impl Execution<'_> {
             self.report.broken("S11", format!("block {}: evidence punishes {voter:?} for nothing", self.height));
             return None;
         };
+        self.replay.members.punish(&voter, self.height, &slashing.old, slashing.new);
         let gone = self.replay.take_output(&slashing.old);
         self.rule(gone.is_some(), || format!("the collateral {:?} is not there", slashing.old));
         self.replay.supply.slashed += u128::from(gone?.out.value.get().checked_sub(slashing.out.value.get())?);
@@ -224,6 +229,8 @@ impl Execution<'_> {
         for input in &tx.body.inputs {
             let bound = self.replay.registry.binds(input) || self.new_collaterals.contains(input);
             self.rule(!bound, || format!("{txid:?} spends the collateral {input:?}"));
+            let Replay { members, spec, .. } = &mut *self.replay;
+            members.spend(spec, self.parent.opened / spec.epoch_slots, input, self.report);
             let Some(unspent) = self.replay.take_output(input) else {
                 let spender = self.replay.spender(input);
                 self.rule(false, || format!("{txid:?} spends {input:?}, which is not there; spent by {spender:?}"));

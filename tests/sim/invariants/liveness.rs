@@ -42,6 +42,15 @@ pub fn has_ground(body: &TxBody, registry: &Registry) -> bool {
     }
 }
 
+/// Whether nothing that `body` spends is bound as collateral, or was taken by a punishment.
+pub fn has_inputs(body: &TxBody, replay: &Replay) -> bool {
+    body.inputs.iter().all(|input| {
+        let is_known = replay.output(input).is_some() || replay.spender(input).is_some();
+        let is_taken = !is_known && replay.archived_at(&input.txid).is_some();
+        !is_taken && !replay.registry().binds(input)
+    })
+}
+
 /// L2 for user transactions, and L3 for probes: each without a rival that could be made final is final or archived.
 pub fn check_final(
     invariant: &'static str,

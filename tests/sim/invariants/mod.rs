@@ -17,6 +17,7 @@
 //! | S11 | `evidence` |
 //! | S12 | `recovery` |
 //! | L1, L2, L3 | `liveness` |
+//! | M1 to M4, behind S2, S4 and S5 | `membership` |
 
 // Two test binaries share this, and neither uses all of it.
 #![allow(dead_code)]
@@ -31,6 +32,7 @@ pub mod leader;
 pub mod liveness;
 pub mod locks;
 pub mod lthash;
+pub mod membership;
 pub mod memory;
 pub mod nodes;
 pub mod payout;

@@ -53,7 +53,8 @@ pub struct Record {
 }
 
 impl Record {
-    fn serves(&self) -> bool {
+    /// Whether it is in the set that begins now.
+    pub fn serves(&self) -> bool {
         self.standing == Standing::Active || self.standing == Standing::Leaving
     }
 }

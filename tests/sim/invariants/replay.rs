@@ -4,6 +4,7 @@
 use super::committee::Committee;
 use super::digest;
 use super::lthash::SetHash;
+use super::membership::Members;
 use super::registry::{Record, Registry, Standing};
 use super::subsidy::Logarithms;
 use std::collections::{BTreeSet, HashMap};
@@ -89,12 +90,13 @@ pub struct Replay {
     pub(super) spent_by: HashMap<OutPoint, Txid>,
     pub(super) archived: HashMap<Txid, u64>,
     pub(super) set_hash: SetHash,
-    pub(super) registry: Registry,
+    pub(crate) registry: Registry,
+    pub(crate) members: Members,
     pub(super) supply: Supply,
     /// Sum of all unspent outputs, kept by adding and taking away.
     pub(super) value: u128,
     pub(super) accrued_fees: u64,
-    pub(super) sealed: Vec<Sealed>,
+    pub(crate) sealed: Vec<Sealed>,
     /// By epoch.
     pub(super) committees: Vec<Arc<Committee>>,
     /// The blocks as first committed, from height 1 on.
@@ -117,6 +119,7 @@ impl Replay {
             archived: HashMap::new(),
             set_hash: SetHash::empty(),
             registry: Registry::default(),
+            members: Members::default(),
             supply: Supply::default(),
             value: 0,
             accrued_fees: 0,
@@ -165,6 +168,7 @@ impl Replay {
         self.supply.genesis = self.value;
         self.archived.insert(txid, 0);
         self.committees.push(Arc::new(Committee::new(0, self.registry.members(), &self.honest)));
+        self.members.begin_epoch(0, &self.registry);
         let sealed = self.genesis_block(txid);
         self.sealed.push(sealed);
     }
@@ -249,6 +253,11 @@ impl Replay {
         self.committee(self.epoch_after(height.checked_sub(1)?)?)
     }
 
+    /// Height of the first block of `epoch`; more than the tip's child's if that is still to come.
+    pub fn first_height(&self, epoch: u64) -> u64 {
+        self.sealed.partition_point(|block| block.opened / self.spec.epoch_slots < epoch) as u64 + 1
+    }
+
     /// Height at which the transaction was archived.
     pub fn archived_at(&self, txid: &Txid) -> Option<u64> {
         self.archived.get(txid).copied()
@@ -262,6 +271,11 @@ impl Replay {
     /// The unspent output, as archived.
     pub fn output(&self, outpoint: &OutPoint) -> Option<&Unspent> {
         self.unspent.get(outpoint)
+    }
+
+    /// What happened to members.
+    pub fn members(&self) -> &Members {
+        &self.members
     }
 
     /// The registry after the tip.

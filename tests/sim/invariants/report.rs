@@ -3,7 +3,7 @@
 /// A broken invariant of `testing.md`, or `"rule"` for a block that breaks a rule of `protocol.md`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    /// `"S1"` to `"S12"`, `"L1"` to `"L3"`, or `"rule"`.
+    /// `"S1"` to `"S12"`, `"L1"` to `"L3"`, `"M1"` to `"M4"`, `"lock"` or `"rule"`.
     pub invariant: &'static str,
     /// Virtual time of the last event the oracle had seen, in milliseconds.
     pub now_ms: u64,

@@ -62,6 +62,8 @@ pub struct Signing {
     /// Keys that prepared a block closing the epoch.
     prepared_closing: HashSet<(PublicKey, u64)>,
     amnesiac: BTreeSet<PublicKey>,
+    /// Heights at which each honest key precommitted a block.
+    precommitted: HashMap<PublicKey, BTreeSet<u64>>,
     /// What Byzantine masternodes were first heard to sign; and who signed a second value, at which height.
     heard: HashMap<Place, Signed>,
     double_signers: BTreeMap<PublicKey, u64>,
@@ -81,23 +83,40 @@ impl Signing {
     /// A prepare or precommit came out of an honest signer; `again`: repeated after a restart.
     pub fn release_vote(&mut self, vote: &BftVote, again: bool, replay: &Replay, report: &mut Report) {
         let signed = of_vote(vote, replay);
-        let is_new = self.release(&signed, again, report);
+        let is_new = self.release(&signed, again, replay, report);
         if is_new && vote.kind == BftKind::Prepare {
             self.check_closing_prepare(vote, replay, report);
         }
+        if vote.kind == BftKind::Precommit && vote.block_hash.is_some() {
+            self.precommitted.entry(vote.voter).or_default().insert(vote.height.get());
+        }
+    }
+
+    /// Whether a vote of an honest key on a payment came out of its signer in `epoch`.
+    pub fn has_voted(&self, key: &PublicKey, epoch: u64) -> bool {
+        self.released.iter().any(|(k, e, kind, _)| k == key && *e == epoch && *kind == FinalityKind::Vote)
+    }
+
+    /// Heights at which an honest key precommitted a block.
+    pub fn precommitted(&self, key: &PublicKey) -> Option<&BTreeSet<u64>> {
+        self.precommitted.get(key)
     }
 
     /// A proposal came out of an honest signer.
     pub fn release_proposal(&mut self, proposal: &Proposal, again: bool, replay: &Replay, report: &mut Report) {
         self.learn(proposal);
-        self.release(&of_proposal(proposal, replay), again, report);
+        self.release(&of_proposal(proposal, replay), again, replay, report);
     }
 
-    fn release(&mut self, signed: &Signed, again: bool, report: &mut Report) -> bool {
+    fn release(&mut self, signed: &Signed, again: bool, replay: &Replay, report: &mut Report) -> bool {
         let Signed { key, height, view, step, value, .. } = *signed;
         if !self.honest.contains(&key) {
             report.broken("S6", format!("an honest signer signed as {key:?}"));
         }
+        let is_member = replay.signers(height).is_some_and(|set| set.member(&key).is_some());
+        report.expect("M1", is_member, || {
+            format!("{key:?} signed a {step:?} at height {height}, whose set it is not in")
+        });
         match self.values.insert((key, height, view, step), value) {
             Some(before) => {
                 report.expect("S6", before == value, || {
@@ -193,12 +212,15 @@ impl Signing {
     }
 
     /// A batch came out of an honest signer.
-    pub fn release_batch(&mut self, batch: &VoteBatch, again: bool, report: &mut Report) {
+    pub fn release_batch(&mut self, batch: &VoteBatch, again: bool, replay: &Replay, report: &mut Report) {
         let VoteBatch { epoch, kind, voter, txids, .. } = batch;
         let epoch = epoch.get();
         if !self.honest.contains(voter) {
             report.broken("S6", format!("an honest signer signed as {voter:?}"));
         }
+        let is_member = replay.committee(epoch).is_some_and(|set| set.member(voter).is_some());
+        report
+            .expect("M1", is_member, || format!("{voter:?} signed {kind:?}s in epoch {epoch}, whose set it is not in"));
         for txid in txids {
             if !self.released.insert((*voter, epoch, *kind, *txid)) {
                 continue;
