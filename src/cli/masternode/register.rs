@@ -55,7 +55,7 @@ pub struct Register {
     #[arg(long, value_name = "KEY", conflicts_with = "key")]
     consensus_key: Option<String>,
     /// What timed masternode prove printed there.
-    #[arg(long, value_name = "HEX", requires = "consensus_key")]
+    #[arg(long, value_name = "HEX", requires = "consensus_key", conflicts_with = "key")]
     proof: Option<String>,
     #[command(flatten)]
     terms: Terms,
