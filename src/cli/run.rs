@@ -8,6 +8,7 @@ use crate::keyfile;
 use crate::ledger::PoolLimits;
 use crate::node::{LostVotesWord, Node, NodeOptions, Startup};
 use crate::rpc;
+use crate::storage::lock::DirectoryLock;
 use crate::storage::sled_store::Keep;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -85,6 +86,8 @@ async fn serve(config: &Config, options: NodeOptions, started: impl FnOnce(Socke
     let mut signals = Signals::new().map_err(|e| CliError::failure(format!("cannot listen to signals: {e}")))?;
     let rpc_port = ports(&options.chain.name)[1];
     let listen = config.rpc.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, rpc_port)));
+    // Whoever has the directory has the ports too, and of the two that is what there is to know.
+    drop(DirectoryLock::acquire(&options.data_dir).map_err(CliError::failure)?);
     let startup = Startup::default();
     let starting = rpc::Starting::listen(&config.rpc, listen, startup.clone()).await.map_err(CliError::failure)?;
     let node = tokio::select! {

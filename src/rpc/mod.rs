@@ -38,6 +38,7 @@ mod health;
 mod history;
 mod hosts;
 mod http;
+mod listen;
 mod lookup;
 mod masternodes;
 mod mempool;

@@ -5,6 +5,7 @@ use super::context::Context;
 use super::dispatch::Dispatcher;
 use super::hosts::Hosts;
 use super::http::serve;
+use super::listen::{bind, is_open};
 use super::rate::RateLimit;
 use super::register;
 use super::shared::{Connection, Shared};
@@ -64,7 +65,7 @@ impl Server {
         address: SocketAddr,
         unsent: Arc<Unsent>,
     ) -> Result<Self, StartError> {
-        Self::start_on(node, config, bind(config, address).await?.0, unsent)
+        Self::start_on(node, config, bind(config, address).await?, unsent)
     }
 
     fn start_on(
@@ -116,24 +117,6 @@ impl Server {
         self.shared.tracker.wait().await;
         self.shared.gate.close();
     }
-}
-
-/// Whether callers without a token are served at this address.
-fn is_open(config: &config::Rpc, address: &SocketAddr) -> bool {
-    config.public || config::is_local(&address.ip())
-}
-
-/// Listens, and whether callers without a token are served.
-///
-/// # Errors
-/// [`StartError`]; [`StartError::NotPublic`] if others could call and nothing says that they may.
-pub(super) async fn bind(config: &config::Rpc, address: SocketAddr) -> Result<(TcpListener, bool), StartError> {
-    let is_open = is_open(config, &address);
-    if !is_open && config.tokens_file.is_none() {
-        return Err(StartError::NotPublic { address });
-    }
-    let listener = TcpListener::bind(address).await.map_err(|reason| StartError::Listen { address, reason })?;
-    Ok((listener, is_open))
 }
 
 impl Drop for Server {

@@ -6,8 +6,8 @@ use super::auth::Role;
 use super::dispatch::{Caller, Dispatcher, refusal};
 use super::errors::Failure;
 use super::hosts::Hosts;
+use super::listen::{bind, is_open};
 use super::rate::RateLimit;
-use super::server::bind;
 use super::stall::Stalling;
 use super::start_error::StartError;
 use super::types::{Check, Health};
@@ -57,14 +57,14 @@ impl Starting {
     /// # Errors
     /// [`StartError`].
     pub async fn listen(config: &config::Rpc, address: SocketAddr, startup: Startup) -> Result<Self, StartError> {
-        let (listener, is_open) = bind(config, address).await?;
+        let listener = bind(config, address).await?;
         let limit = config.max_requests_per_second;
         let dispatcher = Dispatcher {
             methods: Methods::new(),
             starting: Some(startup.clone()),
             max_batch: usize::try_from(config.max_batch).unwrap_or(usize::MAX),
             rate: (limit > 0).then(|| RateLimit::new(limit)),
-            is_open,
+            is_open: is_open(config, &address),
             subscriptions: BoundedSubscriptions::new(MAX_SUBSCRIPTIONS_IN_ALL),
         };
         let hosts = Hosts::new(&config.allowed_hosts, &config.cors_origins);

@@ -82,7 +82,7 @@ fn record(cluster: &Cluster, key: &str) -> Value {
 #[ignore = "builds the program a second time: minutes"]
 fn a_changed_program_that_signs_twice_is_punished_and_put_out() {
     let program = changed_program();
-    let mut cluster = Cluster::new(4, 32_400, 1_000);
+    let mut cluster = Cluster::new(4, 32_700, 1_000);
     cluster.set_program(CHEATER, program);
     cluster.start_all();
     let key = timed::keyfile::read(&cluster.folder(CHEATER).join("masternode.key")).unwrap().public_key();

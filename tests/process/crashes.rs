@@ -6,10 +6,14 @@ use crate::watch::Watch;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 use timed::types::transaction::Transaction;
 
 /// Payments on their way at a time.
 const IN_FLIGHT: usize = 40;
+
+/// How long a kill waits for something to become final.
+const PROGRESS: Duration = Duration::from_secs(15);
 
 /// What a run of crashes came to.
 struct Outcome {
@@ -32,7 +36,10 @@ fn crash(base_port: u16, cycles: u64) -> Outcome {
     let mut kills = 0;
     for cycle in 0..cycles {
         let looks = 3 + rng.random_range(0..12);
-        for _ in 0..looks {
+        // A node that starts listens before it signs: between two kills something becomes final.
+        let (mut looked, before, patience) = (0, acknowledged.len(), Instant::now() + PROGRESS);
+        while looked < looks || (acknowledged.len() == before && Instant::now() < patience) {
+            looked += 1;
             pay_and_look(&cluster, &mut payer, &mut rng, &mut under_way, &mut acknowledged);
         }
         // Every fifth time the power goes for all of them.

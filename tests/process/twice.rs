@@ -94,12 +94,12 @@ fn start_twice(base_port: u16, tries: usize) {
 
 #[test]
 fn a_masternode_that_is_started_twice_signs_nothing_twice() {
-    start_twice(32_300, 3);
+    start_twice(32_600, 3);
 }
 
 /// `cargo test --release --test process -- --ignored --nocapture started_twice_a_hundred`
 #[test]
 #[ignore = "takes ten minutes"]
 fn a_masternode_that_is_started_twice_a_hundred_times_signs_nothing_twice() {
-    start_twice(32_340, 100);
+    start_twice(32_640, 100);
 }

@@ -189,7 +189,7 @@ pub const BUGS: &[Bug] = &[
         breaks: "the coinbase: S4",
         edits: &[Edit {
             file: "src/chain/rewards.rs",
-            find: "let as_proposer = share(for_proposing, signed, total.get().into());",
+            find: "let as_proposer = share(for_proposing, signed_weight, total.get().into());",
             replace: "let as_proposer = for_proposing;",
         }],
     },

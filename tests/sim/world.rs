@@ -541,9 +541,8 @@ impl World {
         for other in 0..self.nodes.len() {
             self.disconnect(node, other);
         }
-        if self.running().is_empty() {
-            self.oracle.forget_evidence();
-        }
+        // It may have been the only one that had a piece; who else has one says it again.
+        self.oracle.forget_evidence();
     }
 
     /// Stops a node now; it comes back after `ms`.
