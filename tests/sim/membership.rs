@@ -579,7 +579,7 @@ fn a_crash_around_the_boundary_loses_nobody() {
         let (enters, leaves) = (register(&mut world, spare, 1), unregister(&mut world, 0, 2));
         archived(&mut world, &enters);
         archived(&mut world, &leaves);
-        let is_near = |world: &World| (world.oracle.replay().tip().opened + 1) % 4 == 0;
+        let is_near = |world: &World| (world.oracle.replay().tip().opened + 1).is_multiple_of(4);
         assert!(world.run_until_event(20_000, is_near));
         world.run_for(1_900);
         let tear = [Tear::Nothing, Tear::Everything, Tear::Cut, Tear::Flip][(place % 4) as usize];

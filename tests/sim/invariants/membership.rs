@@ -192,10 +192,10 @@ pub fn boundary_faults(
     // The one whose removal would leave nobody.
     let is_last = |r: &Record| remaining.len() == 1 && remaining[0].id == r.id;
     // The first that has to wait would not have fitted, behind somebody who moved; the rest wait behind it.
-    if let Some(first) = change.leaving.iter().find(|r| !is_last(r)).or(change.queued.first()) {
-        if moved == 0 || !exceeds(moved + u128::from(first.weight)) {
-            faults.push(format!("{:?} waits though {moved} moved of {signing_total}", first.id));
-        }
+    if let Some(first) = change.leaving.iter().find(|r| !is_last(r)).or(change.queued.first())
+        && (moved == 0 || !exceeds(moved + u128::from(first.weight)))
+    {
+        faults.push(format!("{:?} waits though {moved} moved of {signing_total}", first.id));
     }
     let place = |r: &&Record| (r.queued_at, r.id);
     for (moved, waiting) in [(&change.left, &change.leaving), (&change.entered, &change.queued)] {
