@@ -143,7 +143,8 @@ impl Scene {
 
     /// Pays until a proof is shown of a payment that no block holds yet: its txid, and that proof.
     fn pay_until_proved_by_receipts(&mut self) -> (String, Value) {
-        for coin in self.payer.coins[2..20].to_vec() {
+        for number in 2..20 {
+            let coin = self.payer.coins[number];
             let tx = self.payer.pay(coin, stranger(50), AMOUNT);
             let txid = send_and_wait(&self.cluster, 0, &tx);
             let proof = self.cluster.call(0, "get_finality_proof", json!([txid])).unwrap();
@@ -259,6 +260,9 @@ fn goes_on_from_a_state_and_a_checkpoint(scene: &Scene, chain: &[&str], payment:
     refused(&begin(&hash, &after), "another block at height");
 }
 
+/// What is done to the end of an epoch.
+type EndLie = Box<dyn Fn(&mut Value) + Sync>;
+
 /// Changes the first end of an epoch that is asked for.
 fn first_end(change: impl Fn(&mut Value) + Sync) -> impl Fn(&str, &Value, &mut Value) + Sync {
     move |method, parameters, result| {
@@ -300,7 +304,7 @@ fn lies_about_epochs(scene: &Scene, asked: &[&str]) {
     };
     let own = json!([{ "id": "00".repeat(32), "consensus_key": "00".repeat(32), "weight": 1_000,
         "payout": scene.address(&stranger(1)) }]);
-    let lies: [(Box<dyn Fn(&mut Value) + Sync>, &str); 8] = [
+    let lies: [(EndLie, &str); 8] = [
         (Box::new(|end| flip(&mut end["header"])), "another block than the header"),
         (Box::new(|end| flip(a_signature(end))), "is not good"),
         (Box::new(|end| keep_signatures(end, 2)), "less than two thirds"),
