@@ -215,3 +215,54 @@ impl Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::input::InputKind;
+    use crate::node::lanes::{Lanes, Taken};
+    use crate::storage::files::DiskFiles;
+
+    /// Starts a thread and waits until the evaluation is at `permille` or done; what it showed first, and the thread.
+    fn evaluate_to(files: &Arc<dyn Files>, inbox: &Arc<Inbox>, job: (Hash, u64), permille: u32) -> (u32, BeaconWorker) {
+        let worker = BeaconWorker::start(Arc::clone(inbox), Arc::clone(files), 1_000_000).unwrap();
+        worker.compute(job.0, job.1);
+        let first = loop {
+            let shown = worker.progress().permille();
+            if shown > 0 {
+                break shown;
+            }
+            std::thread::yield_now();
+        };
+        while worker.progress().permille() < permille {
+            std::thread::yield_now();
+        }
+        (first, worker)
+    }
+
+    #[test]
+    fn a_restart_goes_on_where_the_last_run_stopped() {
+        let directory = tempfile::tempdir().unwrap();
+        let files: Arc<dyn Files> = Arc::new(DiskFiles::new(directory.path()));
+        let inbox: Arc<Inbox> = Arc::new(Lanes::default());
+        let (seed, iterations) = (Hash([5; 32]), 600_000);
+        let (first, worker) = evaluate_to(&files, &inbox, (seed, iterations), 400);
+        assert!(first < 300);
+        worker.stop();
+        let (first, worker) = evaluate_to(&files, &inbox, (seed, iterations), 1_000);
+        assert!(first >= 350, "it goes on at {first} per mille");
+        assert!(worker.progress().whole_ms().is_some());
+        // Another evaluation is not taken for this one.
+        let (other, other_worker) = evaluate_to(&files, &inbox, (Hash([6; 32]), iterations), 1);
+        assert!(other < 300);
+        other_worker.stop();
+        worker.stop();
+        let Taken::Items { items, .. } = inbox.take(10, 0, Some(Duration::ZERO)) else { panic!("nothing came") };
+        let proofs = items.into_iter().filter_map(|item| match item.kind {
+            InputKind::Replica(Input::Vdf { seed, proof }) => Some((seed, proof)),
+            _ => None,
+        });
+        let proofs: Vec<_> = proofs.collect();
+        assert!(matches!(proofs.as_slice(), [(found, proof)] if *found == seed && verify(&seed, iterations, proof)));
+    }
+}
