@@ -229,7 +229,7 @@ fn a_fetch_that_was_cut_off_goes_on_with_what_is_good() {
     std::fs::write(&part, [&chunk[1..], &[0]].concat()).unwrap();
     assert_eq!(whole.complete(&checked).unwrap(), Completion::Damaged);
     assert_eq!(PartialSnapshot::open(&to, Arc::clone(&manifest)).unwrap().held(), 0);
-    assert_eq!(fetch(&scene, &from, other.path(), base).unwrap(), Completion::Proved);
+    assert_eq!(fetch(&scene, from, other.path(), base).unwrap(), Completion::Proved);
     assert_eq!(to.heights().unwrap(), [base]);
     assert!(PartialSnapshot::begun(&to).unwrap().is_none());
 }
