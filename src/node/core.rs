@@ -11,6 +11,7 @@ use super::feed::Feed;
 use super::history::HistoryServer;
 use super::input::{Inbox, InputKind, NodeInput, Question};
 use super::lanes::Taken;
+use super::signing::SigningState;
 use super::view::{Gauges, View};
 use crate::ledger::{Stage, Submission, VerifiedTx};
 use crate::limits::{BUSY_STEP_INPUTS, BUSY_STEP_INTERVAL, MAX_STEP_INPUTS, STRANGERS_SHARE, STRANGERS_STEP_WEIGHT};
@@ -51,6 +52,8 @@ pub struct Core<W> {
     pub beacon: BeaconWorker,
     /// The masternode's key, where it promises nothing; `None` for an observer.
     pub prover: Option<LinkProver>,
+    /// Whether this node signs.
+    pub signing: Arc<SigningState>,
     /// What users see.
     pub view: Arc<View>,
     /// What users hear.
@@ -165,8 +168,10 @@ impl<W: Wire> Core<W> {
                 Command::CheckBlocks { from, blocks } => self.checker.check(from, blocks),
                 Command::Fault { peer, what } => self.wire.punish(peer, what),
                 Command::Broadcast(message) => self.wire.broadcast(&message),
+                // Who does not sign is in nobody's way, and has nothing to ask.
                 Command::Claim(claim) => {
-                    let present = self.prover.as_ref().map(|prover| prover.present(claim));
+                    let prover = self.prover.as_ref().filter(|_| self.signing.get().is_under_way());
+                    let present = prover.map(|prover| prover.present(claim));
                     present.into_iter().for_each(|word| self.wire.broadcast(&Arc::new(Message::Presence(word))));
                 }
                 Command::ComputeVdf { seed, iterations } => self.beacon.compute(seed, iterations),

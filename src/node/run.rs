@@ -99,7 +99,7 @@ impl Node {
         let DataDirectory { store, mut log, state, records, votes, lock } = directory;
         let view = Arc::new(View::new(state.clone()));
         let OpenedVotes { signer, bft, guard } = open_votes(&options, &files, &state, votes, &mut log)?;
-        let (prover, signing) = (signer.as_ref().map(Signer::link_prover), guard.state());
+        let (prover, signing, shown) = (signer.as_ref().map(Signer::link_prover), guard.state(), guard.state());
         let key = signer.as_ref().map(Signer::public_key);
         let config = ReplicaConfig {
             chain: options.chain.clone(),
@@ -172,7 +172,19 @@ impl Node {
         let wire = Links(network.handle());
         let checker = BlockChecker::start(checking, Arc::clone(&inbox))?;
         let inbox_of_core = Arc::clone(&inbox);
-        let core = Core { replica, inbox: inbox_of_core, disk, wire, history, checker, beacon, prover, view, feed };
+        let core = Core {
+            replica,
+            inbox: inbox_of_core,
+            disk,
+            wire,
+            history,
+            checker,
+            beacon,
+            prover,
+            signing: shown,
+            view,
+            feed,
+        };
         let (tell, ended) = oneshot::channel();
         let stop = handle.stopping().clone();
         let core = std::thread::Builder::new().name("replica".to_owned()).spawn(move || {

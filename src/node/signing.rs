@@ -31,6 +31,11 @@ impl Signing {
         }
     }
 
+    /// Whether it signs, or will without anybody doing anything.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self, Self::From(..) | Self::Accepting(_))
+    }
+
     /// First height and first epoch that are signed, where that is known.
     pub fn floor(&self) -> Option<(Height, Epoch)> {
         match self {

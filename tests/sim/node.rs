@@ -333,7 +333,8 @@ impl Node {
             }
             Command::Claim(claim) => {
                 let signer = self.running.as_ref().and_then(|running| running.signer.as_ref());
-                let word = signer.map(|signer| signer.link_prover().present(claim));
+                let word =
+                    signer.filter(|signer| !signer.is_silent()).map(|signer| signer.link_prover().present(claim));
                 effects.extend(word.map(|word| Effect::Broadcast(Arc::new(Message::Presence(word)))));
             }
             Command::Fault { peer, what } => effects.push(Effect::Blamed(peer, what)),
