@@ -26,6 +26,8 @@ const SLOT_MS: u64 = 1_000;
 /// The collateral of the lowest tier, and what the operator gets: two of them, and something for fees.
 const COLLATERAL: u64 = 100_000_000_000;
 const FUNDS: u64 = 2 * COLLATERAL + 10_000_000_000;
+/// Blocks that the fifth node misses: more than make its state `missing_votes`.
+const MISSED: u64 = 6;
 /// Pause between two payments of the users that have nothing to do with it.
 const PAYMENT_EVERY: Duration = Duration::from_millis(250);
 /// The faucet's coins that those payments spend begin here; the tests take the first.
@@ -283,12 +285,13 @@ fn a_masternode_comes_earns_leaves_and_comes_again_while_payments_flow() {
     cluster.start_all();
     let mut payer = Payer::new(&cluster);
     let operator = Operator::new(&mut cluster, &mut payer);
-    let nodes: Vec<SocketAddr> = (0..cluster.len()).map(|node| cluster.rpc_address(node)).collect();
+    // Not through the fifth, which stops for a while.
+    let nodes: Vec<SocketAddr> = (0..operator.node).map(|node| cluster.rpc_address(node)).collect();
     let stop = AtomicBool::new(false);
     let payments = std::thread::scope(|scope| {
         let stopping = StopOnDrop(&stop);
         let users = scope.spawn(|| users(payer, &nodes, &stop));
-        live(&operator, &cluster);
+        live(&operator, &mut cluster);
         drop(stopping);
         users.join().unwrap()
     });
@@ -311,7 +314,7 @@ fn a_masternode_comes_earns_leaves_and_comes_again_while_payments_flow() {
     assert!(verified.status.success(), "{}", said(&verified));
 }
 
-fn live(operator: &Operator, cluster: &Cluster) {
+fn live(operator: &Operator, cluster: &mut Cluster) {
     let endpoint = format!("127.0.0.1:{}", cluster.p2p_port(operator.node));
     let (first_payout, second_payout) = (stranger(61), stranger(62));
     assert_eq!(operator.wait_for("not_registered")["masternode"], Value::Null);
@@ -351,6 +354,7 @@ fn live(operator: &Operator, cluster: &Cluster) {
     assert_eq!(operator.refusal(&spend), "bonded");
 
     earns(operator, &first_payout, &id, last_without);
+    misses_votes(operator, cluster, &id);
     changes_payout(operator, &id, &first_payout, &second_payout);
     leaves(operator, &id, &spend);
     comes_again(operator, &endpoint, &second_payout, &id);
@@ -426,6 +430,24 @@ fn earns(operator: &Operator, payout: &Lock, id: &str, last_without: u64) {
     let counted: u64 =
         details["participation"]["epochs"].as_array().unwrap().iter().map(|epoch| units(&epoch["received"])).sum();
     assert_eq!(counted, paid.range(from..).map(|(_, units)| units).sum::<u64>(), "{details}");
+}
+
+/// While it is down the others go on without it; that shows in what it is not paid, and in its status until it has signed
+/// for long enough again.
+fn misses_votes(operator: &Operator, cluster: &mut Cluster, id: &str) {
+    assert!(cluster.stop(operator.node).success());
+    let down_from = cluster.height(0);
+    cluster.wait_height(0, down_from + MISSED + 1);
+    let details = cluster.call(0, "get_masternode", json!([id])).unwrap();
+    assert!(details["votes_missed"].as_u64().unwrap() >= MISSED - 1 && details["state"] == "active", "{details}");
+    cluster.start(operator.node);
+    let missing = operator.wait_for("missing_votes");
+    assert!(missing["why"].as_str().unwrap().contains("lack its signature"), "{missing}");
+    let part = &missing["masternode"]["participation"];
+    assert!(part["recent_missed"].as_u64().unwrap() >= 3, "{missing}");
+    let sum = |field: &str| part["epochs"].as_array().unwrap().iter().map(|epoch| units(&epoch[field])).sum::<u64>();
+    assert!(sum("received") < sum("expected"), "{missing}");
+    operator.wait_for("active");
 }
 
 /// Rewards go to the new address with the next epoch, and nothing to the old one any more.
