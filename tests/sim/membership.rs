@@ -483,7 +483,7 @@ fn one_that_was_punished_comes_back_with_its_key_and_less() {
     let back = insist(&mut world, &again);
     let epoch = epoch_of(&world, back);
     reach(&mut world, epoch + 1, 4);
-    assert!(is_member(&world, 3, epoch + 1) && !world.oracle.is_slashed(&key), "what it did before is paid for");
+    assert!(is_member(&world, 3, epoch + 1) && !world.oracle.is_slashed(&key), "nobody brings up again what it did");
     // What is left of the first collateral is its owner's again.
     let coin = Coin { value: slashed.value, owner: 3 };
     let spend = world.load.spend_collateral(slashed.collateral, coin);

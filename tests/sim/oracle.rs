@@ -143,13 +143,19 @@ impl Oracle {
                 for tx in &block.txs {
                     self.hear(now_ms, Heard::Tx(tx));
                 }
+                // A block that somebody fetches accuses nobody: its evidence has been followed by a punishment.
                 for piece in &block.evidence {
                     self.hear_evidence(piece);
                 }
                 block.last_commit.iter().for_each(|last| self.hear_commit(last));
                 self.hear_commit(commit);
             }
-            Heard::Evidence(piece) => self.hear_evidence(piece),
+            Heard::Evidence(piece) => {
+                if self.hear_evidence(piece) {
+                    let Replay { members, registry, sealed, .. } = &mut self.replay;
+                    members.provable(&piece.voter(), sealed.last().map_or(0, |tip| tip.height), registry);
+                }
+            }
         }
     }
 
@@ -160,7 +166,9 @@ impl Oracle {
             self.locks.learn(&self.replay.chain_id, committee, proposal, hash, &mut self.signatures);
         }
         proposal.last_commit.iter().for_each(|commit| self.hear_commit(commit));
-        proposal.evidence.iter().for_each(|piece| self.hear_evidence(piece));
+        for piece in &proposal.evidence {
+            self.hear_evidence(piece);
+        }
         if let Some(PrepareProof { view, signatures }) = &proposal.proof {
             self.hear_entries(proposal.header.height, *view, BftKind::Prepare, hash, signatures);
         }
@@ -189,17 +197,14 @@ impl Oracle {
         }
     }
 
-    /// S11: evidence that verifies never names an honest masternode.
-    fn hear_evidence(&mut self, piece: &Evidence) {
+    /// S11: evidence that verifies never names an honest masternode. Whether it verifies.
+    fn hear_evidence(&mut self, piece: &Evidence) -> bool {
         let voter = piece.voter();
-        if evidence::fault(&self.replay.chain_id, piece, &mut self.signatures).is_some() {
-            return;
-        }
-        if self.honest.contains(&voter) {
+        let is_good = evidence::fault(&self.replay.chain_id, piece, &mut self.signatures).is_none();
+        if is_good && self.honest.contains(&voter) {
             self.report.broken("S11", format!("evidence against the honest {voter:?}: {piece:?}"));
         }
-        let Replay { members, registry, sealed, .. } = &mut self.replay;
-        members.provable(&voter, sealed.last().map_or(0, |tip| tip.height), registry);
+        is_good
     }
 
     /// Something comes out of the signer of an honest node; `again` if the signer repeats it after a restart.
