@@ -50,14 +50,21 @@ pub const MAX_AWAITED_HISTORY: u32 = 16;
 pub const MAX_MESSAGE_BYTES: usize = 4_194_304;
 /// A heartbeat goes to every peer this often, in milliseconds.
 pub const HEARTBEAT_MS: u64 = 1_000;
-/// How long a node that was started asks whether another run holds its key, in milliseconds.
-pub const LISTEN_MS: u64 = 2_000;
-/// Pause between two such questions, in milliseconds.
+/// How often a node that was started asks whether another run holds its key before it signs.
+pub const LISTEN_QUESTIONS: u32 = 4;
+/// Pause behind each of these questions, in milliseconds.
 pub const LISTEN_QUESTION_MS: u64 = 500;
-/// Claims to run with a key that are passed on, of one key in [`CLAIMS_WINDOW_MS`]: two runs' questions and answers.
-pub const MAX_CLAIMS_OF_A_KEY: usize = 16;
-/// Over so long they are counted, in milliseconds.
+/// A run that signs asks so often, in milliseconds: two that could not hear each other may by then.
+pub const SIGNING_QUESTION_MS: u64 = 60_000;
+/// Claims of one run that are passed on in [`CLAIMS_WINDOW_MS`]: its questions, and an answer to each of another's.
+pub const MAX_CLAIMS_OF_A_RUN: usize = 12;
+/// Runs of one key of which claims are passed on in that time.
+pub const MAX_RUNS_OF_A_KEY: usize = 4;
+/// Over so long they are counted, and a claim older than that is nobody's any more, in milliseconds; clocks may differ by half
+/// as much again.
 pub const CLAIMS_WINDOW_MS: u64 = 10_000;
+/// Runs whose questions are remembered as answered.
+pub const MAX_ANSWERED_RUNS: usize = 16;
 /// Peers, besides those that hold the key, to which such a claim is passed on.
 pub const PRESENCE_FANOUT: usize = 8;
 /// Votes on blocks of a height that are kept for when the node may sign.

@@ -4,7 +4,7 @@ use super::input::{Inbox, NodeInput};
 use super::lanes::Lane;
 use crate::crypto::vdf::{Evaluation, Progress, verify};
 use crate::replica::Input;
-use crate::storage::beacon_file::{BeaconFile, Power};
+use crate::storage::beacon_file::{BEACON_FILE, BeaconFile, Power};
 use crate::storage::files::Files;
 use crate::types::hash::Hash;
 use std::sync::Arc;
@@ -127,9 +127,13 @@ impl Work {
     }
 
     fn evaluate(&self, job: Job) -> Outcome {
-        let (mut kept, resumed) = Kept::open(&self.files, &job);
+        let (kept, resumed) = Kept::open(&self.files, &job);
+        self.evaluate_from(job, kept, &resumed)
+    }
+
+    fn evaluate_from(&self, job: Job, mut kept: Kept, resumed: &[Power]) -> Outcome {
         let is_resumed = !resumed.is_empty();
-        let mut evaluation = Evaluation::resume(&job.seed, job.iterations, &resumed);
+        let mut evaluation = Evaluation::resume(&job.seed, job.iterations, resumed);
         let begun = (Instant::now(), evaluation.progress().done);
         while !evaluation.is_done() {
             let progress = evaluation.advance(SLICE);
@@ -145,10 +149,14 @@ impl Work {
             return ended;
         }
         self.took(begun, evaluation.progress());
-        let mut proof = Box::new(evaluation.finish());
+        let proof = Box::new(evaluation.finish());
         if is_resumed && !verify(&job.seed, job.iterations, &proof) {
             warn!("what was kept of the delay function is wrong: evaluated anew");
-            proof = Box::new(Evaluation::new(&job.seed, job.iterations).finish());
+            if let Err(error) = self.files.remove(BEACON_FILE) {
+                warn!(%error, "a restart will find it again");
+            }
+            let nothing = Kept { file: None, count: 0, written: Instant::now() };
+            return self.evaluate_from(job, nothing, &[]);
         }
         self.inbox.push(Lane::Express, NodeInput::replica(Input::Vdf { seed: job.seed, proof }));
         Outcome::Done

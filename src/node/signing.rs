@@ -59,8 +59,8 @@ impl fmt::Display for Signing {
             ),
             Self::Elsewhere => f.write_str(
                 "another node signs with this masternode's key, or its votes.log is an old copy, so this node signs nothing: \
-                 let one node have the key; once no other has it, restart this one, with --accept-lost-votes if its votes.log \
-                 is a copy",
+                 let one node have the key; once no other has it, restart this one, or, if its votes.log is an old copy, put that \
+                 aside and start once with --accept-lost-votes",
             ),
             Self::Accepting(slot) => write!(
                 f,

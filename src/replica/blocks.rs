@@ -399,6 +399,9 @@ impl Replica {
 
     /// The signer's guard refused.
     pub(super) fn refused(&mut self, now: TimeMs, request: &SignRequest, reason: &Refusal) {
+        if *reason == Refusal::KeyElsewhere {
+            self.presence.fall_silent();
+        }
         match request {
             SignRequest::Votes { .. } => self.own.signer_answered(FinalityKind::Vote),
             SignRequest::Receipts { .. } => self.own.signer_answered(FinalityKind::Receipt),

@@ -256,15 +256,15 @@ impl Replica {
 
     /// Signatures are checked by now, so nobody else can make this go further.
     fn hear_own(&mut self, message: &VerifiedMessage) {
-        let (said, height, epoch) = match message {
+        let (said, id, height, epoch) = match message {
             VerifiedMessage::Votes(batch) if self.me == Some(batch.voter) => {
-                (OwnMessage::Votes(batch.clone()), Height::ZERO, batch.epoch)
+                (OwnMessage::Votes(batch.clone()), batch.signature, Height::ZERO, batch.epoch)
             }
             VerifiedMessage::Proposal(proposal) if self.me == Some(proposal.leader) => {
-                (OwnMessage::Proposal(proposal.clone()), proposal.header.height, Epoch::ZERO)
+                (OwnMessage::Proposal(proposal.clone()), proposal.signature, proposal.header.height, Epoch::ZERO)
             }
             VerifiedMessage::BftVote(vote) if self.me == Some(vote.voter) => {
-                (OwnMessage::Bft(vote.clone()), vote.height, Epoch::ZERO)
+                (OwnMessage::Bft(vote.clone()), vote.signature, vote.height, Epoch::ZERO)
             }
             _ => return,
         };
@@ -273,7 +273,8 @@ impl Replica {
             self.heard_own = further;
             self.out.push(Command::OwnHeard { height: further.0, epoch: further.1 });
         }
-        if !self.is_behind() {
+        // What is remembered here came from the signer, or was judged when it came first.
+        if !self.is_behind() && !self.gossip.holds(&id) {
             self.out.push(Command::OwnSaid(said));
         }
     }

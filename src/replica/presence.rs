@@ -1,32 +1,35 @@
 //! One run at a time signs with a key (`protocol.md` 12).
 //!
-//! A node that was started asks, again and again for [`LISTEN_MS`], whether another run holds its key, and signs nothing
-//! until then. A run that signs says so, in answers that name the run that asked: what was said before that one began
+//! A node that was started asks, [`LISTEN_QUESTIONS`] times, whether another run holds its key, and signs nothing
+//! until then; one that signs asks again now and then, and when it has links after having had none. A run that signs says so, in answers that name the run that asked: what was said before that one began
 //! cannot name it, so a node is never taken for its own past. Who hears that another signs stays silent until it is started
 //! anew; of two that ask at the same time the one with the greater number does. Others pass claims on, since the two
 //! need not be linked; and who is linked to a run that asks offers it what its key signed lately, so that one with an old
 //! copy of its `votes.log` finds out.
 //!
-//! It protects an operator from himself, where messages arrive within [`LISTEN_MS`] there and back. It rests on nobody
-//! else: a claim is signed by the key that it speaks of. What the guard of the signer keeps holds whatever happens here.
+//! It protects an operator from himself, where messages arrive within two seconds there and back, by clocks that are right
+//! within seconds. It rests on nobody else: a claim is signed by the key that it speaks of. What the guard of the signer keeps holds whatever happens here.
 
 use super::Replica;
 use super::command::{Command, PeerId};
 use super::message::Message;
-use crate::limits::{CLAIMS_WINDOW_MS, LISTEN_MS, LISTEN_QUESTION_MS, MAX_CLAIMS_OF_A_KEY, PRESENCE_FANOUT};
+use crate::limits::{
+    CLAIMS_WINDOW_MS, LISTEN_QUESTION_MS, LISTEN_QUESTIONS, MAX_ANSWERED_RUNS, MAX_CLAIMS_OF_A_RUN, MAX_RUNS_OF_A_KEY,
+    PRESENCE_FANOUT, SIGNING_QUESTION_MS,
+};
 use crate::types::keys::{PublicKey, Signature};
 use crate::types::number::TimeMs;
 use crate::types::presence::{Claim, Presence, Run};
 use crate::types::verified::Verified;
 use rand::Rng;
 use rand::seq::IteratorRandom as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Whether this run signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It asks, since the first link was there.
-    Listening { since: Option<TimeMs>, next_question: TimeMs },
+    /// It has asked so often since it had a link.
+    Listening { asked: u32 },
     /// Nobody else does.
     Signing,
     /// Another run does.
@@ -38,7 +41,10 @@ enum Stage {
 pub(super) struct Watch {
     run: Run,
     stage: Stage,
+    next_question: TimeMs,
     claims: u32,
+    /// The highest question of each run that was answered, the latest last.
+    answered: VecDeque<(Run, u32)>,
     /// Claims of other keys that were passed on lately.
     passed_on: BTreeMap<PublicKey, PassedOn>,
 }
@@ -46,7 +52,7 @@ pub(super) struct Watch {
 #[derive(Debug)]
 struct PassedOn {
     since: TimeMs,
-    ids: Vec<Signature>,
+    of_run: BTreeMap<Run, Vec<Signature>>,
 }
 
 impl Watch {
@@ -54,8 +60,9 @@ impl Watch {
     pub(super) fn new(rng: &mut impl Rng, is_alone: bool) -> Self {
         let mut run = Run([0; 16]);
         rng.fill_bytes(&mut run.0);
-        let listening = Stage::Listening { since: None, next_question: TimeMs(0) };
-        Self { run, stage: if is_alone { Stage::Signing } else { listening }, claims: 0, passed_on: BTreeMap::new() }
+        let stage = if is_alone { Stage::Signing } else { Stage::Listening { asked: 0 } };
+        let (next_question, answered, passed_on) = (TimeMs(0), VecDeque::new(), BTreeMap::new());
+        Self { run, stage, next_question, claims: 0, answered, passed_on }
     }
 
     pub(super) fn may_sign(&self) -> bool {
@@ -66,46 +73,63 @@ impl Watch {
         self.stage == Stage::Silent
     }
 
+    /// It signs nothing more.
+    pub(super) fn fall_silent(&mut self) {
+        self.stage = Stage::Silent;
+    }
+
     /// When it has something to do.
     pub(super) fn next_wake(&self) -> Option<TimeMs> {
         match self.stage {
-            Stage::Listening { since: Some(since), next_question } => Some(next_question.min(since.plus(LISTEN_MS))),
+            Stage::Listening { asked } if asked > 0 => Some(self.next_question),
             _ => None,
         }
     }
 
-    fn claim(&mut self, answers: Option<Run>) -> Claim {
-        let claim = Claim { run: self.run, answers, is_signing: self.may_sign(), number: self.claims };
-        self.claims = self.claims.wrapping_add(1);
+    fn claim(&mut self, now: TimeMs, answers: Option<Run>) -> Claim {
+        let claim = Claim { run: self.run, answers, is_signing: self.may_sign(), number: self.claims, time: now };
+        self.claims = self.claims.saturating_add(1);
         claim
     }
 
-    /// The question that is due, while it listens.
+    /// The question that is due. Questions are counted and not time, which a clock that is set can skip or take back.
     fn listen(&mut self, now: TimeMs, has_links: bool) -> Option<Claim> {
-        let Stage::Listening { since, next_question } = &mut self.stage else { return None };
+        let pause = match self.stage {
+            Stage::Listening { .. } => LISTEN_QUESTION_MS,
+            Stage::Signing => SIGNING_QUESTION_MS,
+            Stage::Silent => return None,
+        };
         if !has_links {
-            *since = None;
+            // Nobody could have answered; whoever comes is asked at once.
+            self.next_question = now;
+            if let Stage::Listening { asked } = &mut self.stage {
+                *asked = 0;
+            }
             return None;
         }
-        let since = *since.get_or_insert(now);
-        if now >= since.plus(LISTEN_MS) {
-            self.stage = Stage::Signing;
+        if now < self.next_question && self.next_question <= now.plus(pause) {
             return None;
         }
-        if now < *next_question {
-            return None;
+        self.next_question = now.plus(pause);
+        match &mut self.stage {
+            Stage::Listening { asked } if *asked >= LISTEN_QUESTIONS => {
+                self.stage = Stage::Signing;
+                self.next_question = now.plus(SIGNING_QUESTION_MS);
+                return None;
+            }
+            Stage::Listening { asked } => *asked += 1,
+            Stage::Signing | Stage::Silent => {}
         }
-        *next_question = now.plus(LISTEN_QUESTION_MS);
-        Some(self.claim(None))
+        Some(self.claim(now, None))
     }
 
     /// Another run of the own key said something: what to say to that, and whether this run falls silent by it.
-    fn heard_own(&mut self, said: &Claim) -> (Option<Claim>, bool) {
+    fn heard_own(&mut self, now: TimeMs, said: &Claim) -> (Option<Claim>, bool) {
         if said.run == self.run || self.is_silent() {
             return (None, false);
         }
         match said.answers {
-            None => (Some(self.claim(Some(said.run))), false),
+            None if is_fresh(now, said) && self.is_new_question(said) => (Some(self.claim(now, Some(said.run))), false),
             Some(asker) if asker == self.run => {
                 let other_goes_first = match (said.is_signing, self.may_sign()) {
                     (true, false) => true,
@@ -113,36 +137,69 @@ impl Watch {
                     _ => said.run < self.run,
                 };
                 if other_goes_first {
-                    self.stage = Stage::Silent;
+                    self.fall_silent();
                 }
                 (None, other_goes_first)
             }
-            Some(_) => (None, false),
+            None | Some(_) => (None, false),
         }
     }
 
-    /// Whether a claim of another key is to be passed on: each once, and a few a key in a time.
-    fn is_to_be_passed_on(&mut self, now: TimeMs, key: PublicKey, id: Signature) -> bool {
-        let of_key = self.passed_on.entry(key).or_insert(PassedOn { since: now, ids: Vec::new() });
-        if now.since(of_key.since) >= CLAIMS_WINDOW_MS {
-            *of_key = PassedOn { since: now, ids: Vec::new() };
+    /// Whether this question was not answered yet: it comes over every link that its run does not have.
+    fn is_new_question(&mut self, said: &Claim) -> bool {
+        match self.answered.iter_mut().find(|(run, _)| *run == said.run) {
+            Some((_, number)) if said.number <= *number => return false,
+            Some((_, number)) => *number = said.number,
+            None => self.answered.push_back((said.run, said.number)),
         }
-        let is_new = of_key.ids.len() < MAX_CLAIMS_OF_A_KEY && !of_key.ids.contains(&id);
+        if self.answered.len() > MAX_ANSWERED_RUNS {
+            self.answered.pop_front();
+        }
+        true
+    }
+
+    /// Whether a claim of another key is to be passed on: each once, a few a run, and a few runs a key in a time.
+    fn is_to_be_passed_on(&mut self, now: TimeMs, key: PublicKey, said: &Claim, id: Signature) -> bool {
+        if !is_fresh(now, said) {
+            return false;
+        }
+        let of_key = self.passed_on.entry(key).or_insert(PassedOn { since: now, of_run: BTreeMap::new() });
+        if !of_key.is_of(now) {
+            *of_key = PassedOn { since: now, of_run: BTreeMap::new() };
+        }
+        if of_key.of_run.len() >= MAX_RUNS_OF_A_KEY && !of_key.of_run.contains_key(&said.run) {
+            return false;
+        }
+        let ids = of_key.of_run.entry(said.run).or_default();
+        let is_new = ids.len() < MAX_CLAIMS_OF_A_RUN && !ids.contains(&id);
         if is_new {
-            of_key.ids.push(id);
+            ids.push(id);
         }
         is_new
     }
 
     /// Forgets whose claims were long ago.
     fn forget_old(&mut self, now: TimeMs) {
-        self.passed_on.retain(|_, of_key| now.since(of_key.since) < CLAIMS_WINDOW_MS);
+        self.passed_on.retain(|_, of_key| of_key.is_of(now));
     }
 
     /// Keys of which something is remembered.
     pub(super) fn len(&self) -> usize {
         self.passed_on.len()
     }
+}
+
+impl PassedOn {
+    /// Whether its time has begun and is not over.
+    fn is_of(&self, now: TimeMs) -> bool {
+        self.since <= now && now.since(self.since) < CLAIMS_WINDOW_MS
+    }
+}
+
+/// Whether a claim was made lately, by clocks that may differ: nobody can keep one for later.
+fn is_fresh(now: TimeMs, said: &Claim) -> bool {
+    let apart = now.since(said.time).max(said.time.since(now));
+    apart <= CLAIMS_WINDOW_MS + CLAIMS_WINDOW_MS / 2
 }
 
 impl Replica {
@@ -161,7 +218,7 @@ impl Replica {
     pub(super) fn heard_presence(&mut self, now: TimeMs, from: PeerId, presence: Verified<Presence>) {
         let Presence { key, claim, signature } = *presence;
         if self.me == Some(key) {
-            let (answer, falls_silent) = self.presence.heard_own(&claim);
+            let (answer, falls_silent) = self.presence.heard_own(now, &claim);
             if let Some(answer) = answer {
                 self.out.push(Command::Claim(answer));
             }
@@ -170,7 +227,9 @@ impl Replica {
             }
             return;
         }
-        if self.ledger.tip().registry.by_key(&key).is_none() || !self.presence.is_to_be_passed_on(now, key, signature) {
+        if self.ledger.tip().registry.by_key(&key).is_none()
+            || !self.presence.is_to_be_passed_on(now, key, &claim, signature)
+        {
             return;
         }
         let holders = self.peers.ids().filter(|peer| *peer != from && self.peers.key_of(*peer) == Some(key));

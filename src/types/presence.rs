@@ -3,6 +3,7 @@
 use super::codec::encode;
 use super::hash::{ChainId, Domain, Hash};
 use super::keys::{PublicKey, Signature};
+use super::number::TimeMs;
 use bincode::{Decode, Encode};
 
 /// One run of a node, drawn at random when it starts: a restarted node has another, and so has a copy of its directory.
@@ -20,6 +21,8 @@ pub struct Claim {
     pub is_signing: bool,
     /// How many claims this run made before.
     pub number: u32,
+    /// When, by the clock of who says it: what is long ago is nobody's question any more.
+    pub time: TimeMs,
 }
 
 impl Claim {
@@ -46,8 +49,9 @@ mod tests {
 
     #[test]
     fn what_is_signed_names_its_purpose_and_the_chain() {
-        let claim = Claim { run: Run([1; 16]), answers: Some(Run([2; 16])), is_signing: true, number: 300 };
-        let bytes = [&[7; 32][..], &[1; 16], &[1], &[2; 16], &[1], &[251, 44, 1]].concat();
+        let claim =
+            Claim { run: Run([1; 16]), answers: Some(Run([2; 16])), is_signing: true, number: 300, time: TimeMs(9) };
+        let bytes = [&[7; 32][..], &[1; 16], &[1], &[2; 16], &[1], &[251, 44, 1], &[9]].concat();
         let expected = Hash(blake3::derive_key("timecoin v1 presence", &bytes));
         assert_eq!(claim.digest(&ChainId([7; 32])), expected);
     }

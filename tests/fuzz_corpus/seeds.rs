@@ -231,7 +231,8 @@ fn blocks() -> Vec<Seed> {
 fn all_messages() -> Vec<Wire> {
     let txids = || (0..3).map(|n| Txid([n; 32])).collect::<Vec<_>>();
     let [bft, votes] = evidence();
-    let claim = Claim { run: Run([6; 16]), answers: Some(Run([7; 16])), is_signing: true, number: 300 };
+    let claim =
+        Claim { run: Run([6; 16]), answers: Some(Run([7; 16])), is_signing: true, number: 300, time: TimeMs(9) };
     let replica = [
         Message::Status { height: Height::new(9), hash: BlockHash([1; 32]), lowest: Height::new(1) },
         Message::TxAnnounce(txids()),

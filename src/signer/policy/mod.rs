@@ -178,17 +178,20 @@ impl Policy {
     /// Whether the key signed this elsewhere, or before a log that is older than it should be. What is below the floor, past,
     /// or forgotten, is not judged.
     pub(super) fn is_foreign(&self, said: Said<'_>) -> bool {
+        // At the floor itself operators who lost too many logs accept that the key may have signed something else.
+        let has_lost = self.floor != (Height::ZERO, Epoch::ZERO);
         let (from_height, from_epoch) = self.floor;
+        let is_height = |height: Height| !has_lost || height > from_height;
         match said {
-            Said::Votes(batch) => batch.epoch >= from_epoch && self.payments.is_foreign(batch),
+            Said::Votes(batch) => (!has_lost || batch.epoch > from_epoch) && self.payments.is_foreign(batch),
             Said::Proposal(proposal) => {
                 let value = Value::Proposal { proof_view: proposal.proof_view(), block_hash: proposal.header.hash() };
                 let height = proposal.header.height;
-                height >= from_height && self.blocks.is_foreign(height, (proposal.view, Step::Propose), value)
+                is_height(height) && self.blocks.is_foreign(height, (proposal.view, Step::Propose), value)
             }
             Said::Bft(vote) => {
                 let at = (vote.view, vote.kind.into());
-                vote.height >= from_height && self.blocks.is_foreign(vote.height, at, Value::Vote(vote.block_hash))
+                is_height(vote.height) && self.blocks.is_foreign(vote.height, at, Value::Vote(vote.block_hash))
             }
         }
     }

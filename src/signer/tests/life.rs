@@ -244,4 +244,13 @@ fn what_is_past_archived_or_below_the_floor_silences_nobody() {
     floored.sync();
     assert!(old.iter().all(|message| !floored.signer.hears(said(message))), "before the log was lost");
     assert!(floored.sign(prepare(6, 0, None)).is_ok());
+    // At the floor itself the key may have signed something else: operators who lost too many logs agree on that.
+    let at_floor = [other.sign(prepare(6, 0, Some(3))).unwrap(), {
+        let _ = other.signer.epoch_closed(Epoch::ZERO);
+        other.sign(votes(1, &[(9, &[9])])).unwrap()
+    }]
+    .concat();
+    assert!(at_floor.iter().all(|message| !floored.signer.hears(said(message))));
+    let above = other.sign(prepare(7, 0, Some(3))).unwrap();
+    assert!(floored.signer.hears(said(&above[0])));
 }
