@@ -11,8 +11,8 @@ use crate::world::World;
 
 /// The masternode.
 const FIRST: usize = 0;
-/// The node that runs with its key.
-const COPY: usize = 5;
+/// How many masternodes there are: with the greater number each question comes over many links.
+const SIZES: [usize; 2] = [4, 16];
 
 /// When the copy starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,32 +25,35 @@ enum Start {
     Before,
 }
 
-fn world(seed: u64, rng: &mut Rng, is_careful: bool) -> World {
-    let mut plan = Plan::quiet(seed, 4);
+/// A world, and the node in it that runs with the key of the first; it has not started.
+fn world(seed: u64, rng: &mut Rng, is_careful: bool) -> (World, usize) {
+    let masternodes = if rng.chance(250) { SIZES[1] } else { SIZES[0] };
+    let mut plan = Plan::quiet(seed, masternodes);
     plan.spares = 1;
-    plan.late.insert(COPY);
+    let copy = masternodes + plan.observers;
+    plan.late.insert(copy);
     plan.load_every_ms = 150;
     plan.mix.rivals = 500;
     let mut world = World::new(plan, std::env::var("SIM_TRACE").is_ok());
-    world.nodes[COPY].key = world.nodes[FIRST].key.clone();
-    world.twins.extend([FIRST, COPY]);
-    for node in [FIRST, COPY] {
+    world.nodes[copy].key = world.nodes[FIRST].key.clone();
+    world.twins.extend([FIRST, copy]);
+    for node in [FIRST, copy] {
         world.nodes[node].is_careful = is_careful;
     }
     // There and back, over a node between them, well below what a run listens for.
     let (loss_permille, reorder) = (rng.below(100), rng.chance(500));
     world.weather(Quality { jitter_ms: 250, loss_permille, reorder, ..Quality::GOOD });
-    world
+    (world, copy)
 }
 
 /// Two runs with one key, after ten seconds of both.
-fn twice(seed: u64, is_careful: bool) -> (World, Start) {
+fn twice(seed: u64, is_careful: bool) -> (World, usize, Start) {
     let mut rng = Rng::new(seed);
-    let mut world = world(seed, &mut rng, is_careful);
+    let (mut world, copy) = world(seed, &mut rng, is_careful);
     // The copy's votes.log is as old as this, or there is none.
     world.run_for(rng.range(0, 6_000));
-    world.nodes[COPY].disk.votes = world.nodes[FIRST].disk.votes.clone().filter(|_| rng.chance(900));
-    world.nodes[COPY].run = 1;
+    world.nodes[copy].disk.votes = world.nodes[FIRST].disk.votes.clone().filter(|_| rng.chance(900));
+    world.nodes[copy].run = 1;
     world.run_for(rng.range(0, 6_000));
     let start = *rng.pick(&[Start::Later, Start::Later, Start::Together, Start::Before]);
     if start != Start::Later {
@@ -58,27 +61,27 @@ fn twice(seed: u64, is_careful: bool) -> (World, Start) {
         world.run_for(rng.range(0, 1_000));
     }
     if start != Start::Together || rng.chance(500) {
-        world.start(COPY);
+        world.start(copy);
     }
     if start != Start::Together {
         world.run_for(rng.range(0, 5_000));
     }
-    for node in [FIRST, COPY] {
+    for node in [FIRST, copy] {
         if world.replica(node).is_none() {
             world.start(node);
         }
     }
     world.run_for(10_000);
-    (world, start)
+    (world, copy, start)
 }
 
 /// Which of two runs fell silent.
 fn settles(seed: u64) -> [bool; 2] {
-    let (mut world, start) = twice(seed, true);
-    let silent = [FIRST, COPY].map(|node| !world.nodes[node].signs());
+    let (mut world, copy, start) = twice(seed, true);
+    let silent = [FIRST, copy].map(|node| !world.nodes[node].signs());
     assert!(silent[0] || silent[1], "seed {seed}, {start:?}: both sign");
     // The operator finds out, and lets the one that signs have the key.
-    for (node, _) in [FIRST, COPY].into_iter().zip(silent).filter(|(_, is_silent)| *is_silent) {
+    for (node, _) in [FIRST, copy].into_iter().zip(silent).filter(|(_, is_silent)| *is_silent) {
         world.crash(node, Tear::Cut, false);
         world.nodes[node].key = None;
         world.start(node);
