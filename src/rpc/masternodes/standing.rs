@@ -138,10 +138,16 @@ impl Facts<'_> {
                 format!("it has left; {}", self.freed()),
                 "nothing; the node may be stopped and the key kept for later".to_owned(),
             ),
-            State::Leaving => (
-                format!("its owner asked to leave, and it votes and is paid until {}; {}", self.moves(), self.freed()),
-                "keep the node running until the state is unbonding".to_owned(),
-            ),
+            State::Leaving => match &self.silent {
+                None => (
+                    format!("its owner asked to leave, and it votes and is paid until {}; {}", self.moves(), self.freed()),
+                    "keep the node running until the state is unbonding".to_owned(),
+                ),
+                Some(silent) => (
+                    format!("its owner asked to leave, and it is in the set until {}; {}", self.moves(), self.freed()),
+                    format!("look to it that the node signs until then: {silent}"),
+                ),
+            },
             State::Pending => self.explain_pending(),
             State::MissingVotes => self.explain_missing(),
             State::Active => {

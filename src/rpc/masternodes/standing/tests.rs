@@ -113,11 +113,14 @@ fn every_state_has_its_cause() {
 }
 
 #[test]
-fn who_waits_and_cannot_sign_is_told_so() {
-    let (queued, details) = (record(MasternodeState::Queued, false), details(0));
-    let silent = Some("put the file back".to_owned());
-    let facts = Facts { record: Some(&queued), details: Some(&details), silent, ..nothing() };
-    let verdict = facts.judge();
-    assert_eq!(verdict.state, State::Pending);
-    assert!(verdict.what_to_do.contains("put the file back"), "{}", verdict.what_to_do);
+fn who_waits_or_leaves_and_cannot_sign_is_told_so() {
+    let details = details(0);
+    for (state, expected) in [(MasternodeState::Queued, State::Pending), (MasternodeState::Leaving, State::Leaving)] {
+        let (record, silent) = (record(state, false), Some("put the file back".to_owned()));
+        let facts = Facts { record: Some(&record), details: Some(&details), silent, ..nothing() };
+        let verdict = facts.judge();
+        assert_eq!(verdict.state, expected);
+        assert!(verdict.what_to_do.contains("put the file back"), "{}", verdict.what_to_do);
+        assert!(!verdict.why.contains("is paid"), "{}", verdict.why);
+    }
 }
