@@ -352,10 +352,13 @@ impl Replica {
         self.ledger.entry(txid).map(|entry| &entry.tx).or_else(|| self.ledger.orphan(txid)).cloned()
     }
 
-    /// Forgets what the pool dropped of its own accord, and tells users.
+    /// Forgets what the pool dropped of its own accord, and tells users; but not what is there again because it turned out
+    /// to be certified, as when the journal is replayed: users may have been told that it is final.
     fn drop_rejected(&mut self) {
         for (txid, reason) in self.ledger.take_dropped() {
-            self.dropped(txid, &reason);
+            if self.ledger.entry(&txid).is_none() {
+                self.dropped(txid, &reason);
+            }
         }
     }
 

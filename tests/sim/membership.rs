@@ -106,6 +106,15 @@ fn one_membership_seed() {
     }
 }
 
+/// A node restarts with two final registrations of one key in its journal. While that was replayed, the one that became
+/// final first dropped the other, which nothing but its votes, further on in the journal, brought back; and users, who had
+/// been told that it is final, were told that it is rejected.
+#[test]
+fn a_final_registration_whose_key_another_takes_is_not_rejected_after_a_restart() {
+    let outcome = run(WORLDS, 3_002_591, false);
+    assert!(outcome.failures.is_empty(), "{}", outcome.describe());
+}
+
 #[test]
 fn the_same_membership_seed_gives_the_same_trace() {
     for seed in [2, 9] {
