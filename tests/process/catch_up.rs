@@ -3,6 +3,7 @@
 use crate::cluster::{Cluster, timed, wait_for, wait_longer};
 use crate::grown::grow;
 use serde_json::json;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use timed::crypto::batch::{SignatureCheck, verify_all};
 use timed::types::lock::Witness;
@@ -59,6 +60,37 @@ fn a_node_that_catches_up_is_killed_midway_and_goes_on_from_there() {
     assert!(cluster.stop(joiner).success());
     let verified = timed().args(["db", "verify", "--data-dir"]).arg(cluster.folder(joiner)).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
+}
+
+/// Ends with the test, however that ends.
+struct Terminal(Child);
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[test]
+fn a_terminal_shows_a_bar_while_a_node_catches_up() {
+    if Command::new("script").arg("--version").output().is_err() {
+        println!("SKIPPED: a node on a terminal needs script, of util-linux");
+        return;
+    }
+    let (cluster, _, joiner, _) = network(32_200, 1_000, 30, true);
+    let (config, shown) = (cluster.folder(joiner).join("config.toml"), cluster.folder(joiner).join("terminal.txt"));
+    let node = format!("{} --config {}", env!("CARGO_BIN_EXE_timed"), config.display());
+    let mut script = Command::new("script");
+    script.args(["-qefc", &node]).arg(&shown).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _terminal = Terminal(script.spawn().unwrap());
+    cluster.wait_height(joiner, 1_000);
+    let said = wait_for("its last line", || {
+        let said = String::from_utf8_lossy(&std::fs::read(&shown).ok()?).into_owned();
+        said.contains("caught up").then_some(said)
+    });
+    let bars: Vec<&str> = said.split('\r').filter(|part| part.contains(" of 1000") && part.contains(" left")).collect();
+    assert!(bars.iter().any(|bar| bar.contains('%') && bar.contains("block ")), "{said}");
 }
 
 /// `cargo test --release --test process -- --ignored --nocapture catches_up_on_a_hundred_thousand`
