@@ -20,6 +20,7 @@ mod gossip;
 pub mod history;
 pub mod join;
 mod journaled;
+mod memory;
 pub mod message;
 mod outbox;
 mod own_votes;
@@ -39,6 +40,7 @@ mod wants;
 mod whole;
 
 pub use command::{Alarm, Command, CommittedBlock, Event, Input, JournalRecord, OwnMessage, PeerId, WriteSeq};
+pub use memory::MemoryUse;
 pub use message::{HistoryRequest, Message, MessageFault, SealedBlock, SealedHeader, VerifiedMessage};
 pub use recovery::{OpenError, Recovery};
 pub use store::Store;
@@ -77,47 +79,6 @@ pub struct ReplicaConfig {
     pub pool: PoolLimits,
     /// Whether it finds out first that no other run signs with its key.
     pub listens: bool,
-}
-
-/// Elements held, for metrics and for the test that they stay bounded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemoryUse {
-    /// Transactions in the pool that are not final.
-    pub pool: usize,
-    /// Transactions waiting for a parent.
-    pub orphans: usize,
-    /// Transactions waited for from peers.
-    pub wanted: usize,
-    /// Transactions in Snowball.
-    pub sampling: usize,
-    /// Batches of votes and receipts held.
-    pub batches: usize,
-    /// Proposals of the current height.
-    pub proposals: usize,
-    /// Own transactions and votes on blocks waiting for a signature.
-    pub unsigned: usize,
-    /// Own batches repeated.
-    pub repeated: usize,
-    /// Pieces of evidence.
-    pub evidence: usize,
-    /// Bodies kept for evidence.
-    pub evidence_bodies: usize,
-    /// Events that wait for the disk.
-    pub waiting_events: usize,
-    /// Blocks not yet in the store.
-    pub unapplied_blocks: usize,
-    /// Votes and proposals remembered for passing them on.
-    pub gossip: usize,
-    /// Votes and proposals that peers offered and that are waited for.
-    pub gossip_wanted: usize,
-    /// Headers known above the tip.
-    pub headers: usize,
-    /// Blocks above the tip that are asked for or here.
-    pub blocks_ahead: usize,
-    /// Links.
-    pub peers: usize,
-    /// Masternodes whose word that they run was passed on lately.
-    pub presences: usize,
 }
 
 /// The delay function of the next slot-opening block.
@@ -222,7 +183,9 @@ impl Replica {
         if let Some(key) = self.peers.heard(now, from) {
             self.snowball.set_live(key, true);
         }
-        self.hear_own(&message);
+        if !self.hear_own(&message) {
+            return;
+        }
         match message {
             VerifiedMessage::Status { height, hash: _, lowest } => self.peers.claims(from, height, lowest),
             VerifiedMessage::TxAnnounce(txids) => self.announced(now, from, &txids),
@@ -254,8 +217,9 @@ impl Replica {
         }
     }
 
-    /// Signatures are checked by now, so nobody else can make this go further.
-    fn hear_own(&mut self, message: &VerifiedMessage) {
+    /// Signatures are checked by now, so nobody else can make this go further. Whether the message is to be taken: what the own
+    /// key signed cannot be judged while this node is behind, and is asked for again when it no longer is.
+    fn hear_own(&mut self, message: &VerifiedMessage) -> bool {
         let (said, id, height, epoch) = match message {
             VerifiedMessage::Votes(batch) if self.me == Some(batch.voter) => {
                 (OwnMessage::Votes(batch.clone()), batch.signature, Height::ZERO, batch.epoch)
@@ -266,17 +230,21 @@ impl Replica {
             VerifiedMessage::BftVote(vote) if self.me == Some(vote.voter) => {
                 (OwnMessage::Bft(vote.clone()), vote.signature, vote.height, Epoch::ZERO)
             }
-            _ => return,
+            _ => return true,
         };
         let further = (self.heard_own.0.max(height), self.heard_own.1.max(epoch));
         if further != self.heard_own {
             self.heard_own = further;
             self.out.push(Command::OwnHeard { height: further.0, epoch: further.1 });
         }
+        if self.is_behind() {
+            return false;
+        }
         // What is remembered here came from the signer, or was judged when it came first.
-        if !self.is_behind() && !self.gossip.holds(&id) {
+        if !self.gossip.holds(&id) {
             self.out.push(Command::OwnSaid(said));
         }
+        true
     }
 
     fn connected(&mut self, now: TimeMs, peer: PeerId, key: Option<PublicKey>) {
@@ -450,33 +418,6 @@ impl Replica {
     /// Whether a peer has proved a block that is not here: this node signs nothing until it is.
     pub fn is_behind(&self) -> bool {
         self.sync.is_behind()
-    }
-
-    /// Elements held.
-    pub fn memory(&self) -> MemoryUse {
-        let (unsigned, repeated) = self.own.len();
-        let (evidence, evidence_bodies) = self.evidence.len();
-        let (headers, blocks_ahead) = self.sync.held();
-        MemoryUse {
-            pool: self.ledger.not_final().0,
-            orphans: self.ledger.orphans(),
-            wanted: self.fetch.len() + self.awaited.len(),
-            sampling: self.snowball.held(),
-            batches: self.finality.batches_held(),
-            proposals: self.proposals.len(),
-            unsigned: unsigned + self.unasked.len(),
-            repeated,
-            evidence,
-            evidence_bodies,
-            waiting_events: self.out.waiting(),
-            unapplied_blocks: self.unapplied.len(),
-            gossip: self.gossip.len(),
-            gossip_wanted: self.wants.len(),
-            headers,
-            blocks_ahead,
-            peers: self.peers.len(),
-            presences: self.presence.len(),
-        }
     }
 }
 

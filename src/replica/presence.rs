@@ -36,6 +36,16 @@ enum Stage {
     Silent,
 }
 
+/// How a node stands when it may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Surroundings {
+    has_links: bool,
+    /// A block is proved that is not here: what peers say under the key cannot be judged.
+    is_behind: bool,
+    /// Its key alone is a quorum.
+    is_alone: bool,
+}
+
 /// This run, and what was heard of others.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -56,11 +66,11 @@ struct PassedOn {
 }
 
 impl Watch {
-    /// A run that begins; it asks nobody if `is_alone`.
-    pub(super) fn new(rng: &mut impl Rng, is_alone: bool) -> Self {
+    /// A run that begins, and signs at once unless it `listens`.
+    pub(super) fn new(rng: &mut impl Rng, listens: bool) -> Self {
         let mut run = Run([0; 16]);
         rng.fill_bytes(&mut run.0);
-        let stage = if is_alone { Stage::Signing } else { Stage::Listening { asked: 0 } };
+        let stage = if listens { Stage::Listening { asked: 0 } } else { Stage::Signing };
         let (next_question, answered, passed_on) = (TimeMs(0), VecDeque::new(), BTreeMap::new());
         Self { run, stage, next_question, claims: 0, answered, passed_on }
     }
@@ -93,13 +103,24 @@ impl Watch {
     }
 
     /// The question that is due. Questions are counted and not time, which a clock that is set can skip or take back.
-    fn listen(&mut self, now: TimeMs, has_links: bool) -> Option<Claim> {
-        let pause = match self.stage {
+    fn listen(&mut self, now: TimeMs, around: Surroundings) -> Option<Claim> {
+        let pause = match &mut self.stage {
+            // There is nobody to ask, and nobody whom it could contradict.
+            Stage::Listening { .. } if around.is_alone && !around.has_links => {
+                self.stage = Stage::Signing;
+                return None;
+            }
+            Stage::Listening { asked } if around.is_behind && around.has_links => {
+                // It asks once more when it can judge what that brings.
+                *asked = (*asked).min(LISTEN_QUESTIONS - 1);
+                self.next_question = now.plus(LISTEN_QUESTION_MS);
+                return None;
+            }
             Stage::Listening { .. } => LISTEN_QUESTION_MS,
             Stage::Signing => SIGNING_QUESTION_MS,
             Stage::Silent => return None,
         };
-        if !has_links {
+        if !around.has_links {
             // Nobody could have answered; whoever comes is asked at once.
             self.next_question = now;
             if let Stage::Listening { asked } = &mut self.stage {
@@ -205,11 +226,11 @@ fn is_fresh(now: TimeMs, said: &Claim) -> bool {
 impl Replica {
     /// Asks whether another run holds the key, as long as that is to be found out.
     pub(super) fn listen(&mut self, now: TimeMs) {
-        if self.me.is_none() {
-            return;
-        }
-        let has_links = self.peers.len() > 0;
-        if let Some(claim) = self.presence.listen(now, has_links) {
+        let Some(me) = self.me else { return };
+        let set = &self.ledger.tip().validators;
+        let is_alone = set.weight(&me).is_quorum_of(set.total());
+        let around = Surroundings { has_links: self.peers.len() > 0, is_behind: self.is_behind(), is_alone };
+        if let Some(claim) = self.presence.listen(now, around) {
             self.out.push(Command::Claim(claim));
         }
     }

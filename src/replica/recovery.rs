@@ -126,9 +126,7 @@ impl Replica {
         rng.fill_bytes(&mut snowball_seed);
         let mut snowball = Snowball::new(chain.snowball, me, snowball_seed);
         snowball.start_epoch(set.clone());
-        // Who is a quorum alone asks nobody, and has nobody to ask on a chain of its own.
-        let is_alone = me.and_then(|me| set.get(&me)).is_some_and(|member| member.weight.is_quorum_of(set.total()));
-        let presence = super::presence::Watch::new(&mut rng, is_alone || !listens);
+        let presence = super::presence::Watch::new(&mut rng, listens);
         let sync = super::sync::Sync::new(&state);
         Ok(Self {
             finality: Finality::new(state.child_epoch(&chain), set),

@@ -7,9 +7,13 @@ use crate::ledger::state::ChainState;
 use crate::ledger::testing::{self, Draft};
 use crate::signer::{LogContents, Signer};
 use crate::storage::memory::MemoryStore;
+use crate::types::block::{BftKind, bft_digest};
+use crate::types::hash::BlockHash;
 use crate::types::keys::SecretKey;
+use crate::types::keys::Signature;
 use crate::types::number::Amount;
 use crate::types::transaction::{OutPoint, Payload, TxBody, TxOut};
+use crate::types::vote::{FinalityKind, VoteBatch};
 
 const START: TimeMs = TimeMs(1_000_000);
 
@@ -71,6 +75,33 @@ fn nothing_is_signed_by_a_clock_that_is_plainly_wrong() {
     assert!(replica.clock_is_wrong());
     let later = START.plus(1_000);
     assert!(asks_for_signatures(&mut replica, later, Input::ClockIsWrong(false)) > 0, "the vote was only put off");
+}
+
+#[test]
+fn what_the_own_key_signed_is_left_while_the_node_is_behind_and_judged_afterwards() {
+    let Scene { mut replica, payment, .. } = scene();
+    let (key, peer, chain) = (testing::consensus(0), PeerId(3), replica.chain.id());
+    let (epoch, kind) = (replica.epoch(), FinalityKind::Vote);
+    let mut batch =
+        VoteBatch { epoch, kind, voter: key.public_key(), txids: vec![payment.txid()], signature: Signature([0; 64]) };
+    batch.signature = key.sign(&batch.digest(&chain));
+    let batch = Arc::new(replica.verifier.vote_batch(batch).unwrap());
+    replica.step(START, Input::Connected { peer, key: None });
+    let said = |replica: &mut Replica| {
+        let message = VerifiedMessage::Votes(batch.clone());
+        let commands = replica.step(START, Input::Message { from: peer, message });
+        commands.iter().filter(|command| matches!(command, Command::OwnSaid(_))).count()
+    };
+    let (height, view, block_hash) = (replica.height(), Default::default(), BlockHash([7; 32]));
+    let digest = bft_digest(&chain, height, view, BftKind::Precommit, Some(block_hash));
+    let commit = Commit { height, view, block_hash, signatures: vec![Some(key.sign(&digest))] };
+    let mut level = scene().replica;
+    replica.step(START, Input::Message { from: peer, message: VerifiedMessage::Commit(commit) });
+    assert!(replica.is_behind());
+    assert_eq!((said(&mut replica), replica.memory().batches), (0, 0), "neither judged nor kept");
+    level.step(START, Input::Connected { peer, key: None });
+    assert_eq!((said(&mut level), level.memory().batches), (1, 1));
+    assert_eq!(said(&mut level), 0, "once");
 }
 
 fn is_question_for_blocks(command: &Command) -> bool {

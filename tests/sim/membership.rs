@@ -8,7 +8,7 @@ use crate::invariants::registry::{Record, Standing};
 use crate::load::{Coin, Kind, Mix};
 use crate::report::Replay;
 use crate::rng::Rng;
-use crate::seeds::{Worlds, from_environment, judge, judge_safety, run, run_all};
+use crate::seeds::{Worlds, from_environment, judge, judge_safety, replay, run, run_all};
 use crate::world::World;
 use std::collections::BTreeSet;
 use timed::replica::message::Message;
@@ -99,11 +99,7 @@ fn ten_thousand_memberships() {
 /// Does nothing unless `SIM_MEMBER_SEED` names a seed.
 #[test]
 fn one_membership_seed() {
-    if let Some(seed) = from_environment("SIM_MEMBER_SEED") {
-        let outcome = run(WORLDS, seed, true);
-        println!("{}\ntrace {:016x}", outcome.counts, outcome.trace);
-        assert!(outcome.failures.is_empty(), "{}", outcome.describe());
-    }
+    replay(WORLDS);
 }
 
 /// A node restarts with two final registrations of one key in its journal. While that was replayed, the one that became

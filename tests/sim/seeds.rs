@@ -239,6 +239,15 @@ pub fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// Runs the seed that the worlds' variable names, with its trace; nothing if it names none.
+pub fn replay(worlds: Worlds) {
+    if let Some(seed) = from_environment(worlds.replay.variable) {
+        let outcome = run(worlds, seed, true);
+        println!("{}\ntrace {:016x}", outcome.counts, outcome.trace);
+        assert!(outcome.failures.is_empty(), "{}", outcome.describe());
+    }
+}
+
 #[test]
 fn a_few_hundred_seeds() {
     run_all(MESHES, from_environment("SIM_FIRST_SEED").unwrap_or(1), from_environment("SIM_SEEDS").unwrap_or(300));
@@ -257,11 +266,7 @@ fn ten_thousand_seeds() {
 /// Does nothing unless `SIM_SEED` names a seed.
 #[test]
 fn one_seed() {
-    if let Some(seed) = from_environment("SIM_SEED") {
-        let outcome = run(MESHES, seed, true);
-        println!("{}\ntrace {:016x}", outcome.counts, outcome.trace);
-        assert!(outcome.failures.is_empty(), "{}", outcome.describe());
-    }
+    replay(MESHES);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::faults::{Plan, draw_byzantine, draw_faults, draw_tiers, spec};
 use crate::load::Mix;
 use crate::report::Replay;
 use crate::rng::Rng;
-use crate::seeds::{Worlds, from_environment, judge, judge_safety, run, run_all};
+use crate::seeds::{Worlds, from_environment, judge, judge_safety, replay, run_all};
 use crate::traffic::Traffic;
 use crate::world::{Gate, World};
 use std::collections::{BTreeMap, BTreeSet};
@@ -261,11 +261,7 @@ fn thousands_of_sparse_seeds() {
 /// Does nothing unless `SIM_SPARSE_SEED` names a seed.
 #[test]
 fn one_sparse_seed() {
-    if let Some(seed) = from_environment("SIM_SPARSE_SEED") {
-        let outcome = run(WORLDS, seed, true);
-        println!("{}\ntrace {:016x}", outcome.counts, outcome.trace);
-        assert!(outcome.failures.is_empty(), "{}", outcome.describe());
-    }
+    replay(WORLDS);
 }
 
 /// Payments one after another, and what they cost.

@@ -7,33 +7,37 @@ const NOW: TimeMs = TimeMs(1_000_000);
 const LISTEN_MS: u64 = LISTEN_QUESTION_MS * LISTEN_QUESTIONS as u64;
 
 fn watch(seed: u64) -> Watch {
-    Watch::new(&mut ChaCha12Rng::seed_from_u64(seed), false)
+    Watch::new(&mut ChaCha12Rng::seed_from_u64(seed), true)
 }
+
+const LINKED: Surroundings = Surroundings { has_links: true, is_behind: false, is_alone: false };
+const CUT_OFF: Surroundings = Surroundings { has_links: false, ..LINKED };
+const BEHIND: Surroundings = Surroundings { is_behind: true, ..LINKED };
 
 /// One that has listened to its end at [`NOW`].
 fn signing(seed: u64) -> Watch {
     let mut watch = watch(seed);
     let begin = NOW.0 - LISTEN_MS;
     for n in 0..=u64::from(LISTEN_QUESTIONS) {
-        watch.listen(TimeMs(begin + n * LISTEN_QUESTION_MS), true);
+        watch.listen(TimeMs(begin + n * LISTEN_QUESTION_MS), LINKED);
     }
     assert!(watch.may_sign());
     watch
 }
 
 fn question(watch: &mut Watch, now: TimeMs) -> Claim {
-    watch.listen(now, true).unwrap()
+    watch.listen(now, LINKED).unwrap()
 }
 
 #[test]
 fn a_run_asks_while_it_listens_and_counts_from_its_first_link() {
     let mut watch = watch(1);
-    assert_eq!((watch.listen(NOW, false), watch.next_wake()), (None, None));
+    assert_eq!((watch.listen(NOW, CUT_OFF), watch.next_wake()), (None, None));
     let since = NOW.plus(60_000);
     let mut asked = 0;
     for ms in 0..LISTEN_MS {
         let now = since.plus(ms);
-        if let Some(claim) = watch.listen(now, true) {
+        if let Some(claim) = watch.listen(now, LINKED) {
             assert_eq!((claim.run, claim.answers, claim.is_signing, claim.number), (watch.run, None, false, asked));
             asked += 1;
         }
@@ -41,15 +45,41 @@ fn a_run_asks_while_it_listens_and_counts_from_its_first_link() {
     }
     assert_eq!(asked, LISTEN_QUESTIONS);
     // Without a link nobody could have answered: it begins anew.
-    watch.listen(since.plus(LISTEN_MS), false);
+    watch.listen(since.plus(LISTEN_MS), CUT_OFF);
     let again = since.plus(LISTEN_MS + 1);
     for ms in 0..LISTEN_MS {
-        watch.listen(again.plus(ms), true);
+        watch.listen(again.plus(ms), LINKED);
         assert!(!watch.may_sign());
     }
-    assert_eq!(watch.listen(again.plus(LISTEN_MS), true), None);
+    assert_eq!(watch.listen(again.plus(LISTEN_MS), LINKED), None);
     assert!(watch.may_sign() && watch.next_wake().is_none());
-    assert!(Watch::new(&mut ChaCha12Rng::seed_from_u64(1), true).may_sign(), "who is alone asks nobody");
+}
+
+#[test]
+fn who_is_a_quorum_alone_signs_at_once_unless_somebody_is_linked() {
+    let alone = |has_links| Surroundings { has_links, is_alone: true, is_behind: false };
+    let (mut by_itself, mut watched) = (watch(1), watch(1));
+    assert!(by_itself.listen(NOW, alone(false)).is_none() && by_itself.may_sign());
+    assert!(watched.listen(NOW, alone(true)).is_some() && !watched.may_sign());
+    assert!(Watch::new(&mut ChaCha12Rng::seed_from_u64(1), false).may_sign());
+}
+
+#[test]
+fn who_is_behind_asks_once_more_when_it_is_level() {
+    let mut watch = watch(1);
+    for n in 0..u64::from(LISTEN_QUESTIONS) {
+        assert!(watch.listen(NOW.plus(n * LISTEN_QUESTION_MS), LINKED).is_some());
+    }
+    // All were asked, but what they brought could not be judged.
+    let level = NOW.plus(100 * LISTEN_QUESTION_MS);
+    for ms in (0..level.since(NOW)).step_by(10).skip(170) {
+        assert_eq!(watch.listen(NOW.plus(ms), BEHIND), None);
+        assert!(!watch.may_sign() && watch.next_wake().is_some_and(|wake| wake > NOW.plus(ms)));
+    }
+    assert!(watch.listen(level.plus(LISTEN_QUESTION_MS), LINKED).is_some());
+    assert!(!watch.may_sign());
+    assert_eq!(watch.listen(level.plus(2 * LISTEN_QUESTION_MS), LINKED), None);
+    assert!(watch.may_sign());
 }
 
 #[test]
@@ -57,10 +87,10 @@ fn a_clock_that_is_set_neither_holds_up_listening_nor_ends_it() {
     for step in [-3_600_000i64, 3_600_000] {
         let mut watch = watch(1);
         let mut now = NOW.plus(10_000_000);
-        let mut asked = u32::from(watch.listen(now, true).is_some());
+        let mut asked = u32::from(watch.listen(now, LINKED).is_some());
         now = TimeMs(now.0.saturating_add_signed(step));
         for _ in 0..LISTEN_MS {
-            asked += u32::from(watch.listen(now, true).is_some());
+            asked += u32::from(watch.listen(now, LINKED).is_some());
             if watch.may_sign() {
                 break;
             }
@@ -68,7 +98,7 @@ fn a_clock_that_is_set_neither_holds_up_listening_nor_ends_it() {
         }
         assert!(asked >= LISTEN_QUESTIONS && watch.may_sign() || asked == LISTEN_QUESTIONS, "{step}: {asked}");
         now = now.plus(LISTEN_QUESTION_MS);
-        watch.listen(now, true);
+        watch.listen(now, LINKED);
         assert!(watch.may_sign(), "{step}");
     }
 }
@@ -76,11 +106,11 @@ fn a_clock_that_is_set_neither_holds_up_listening_nor_ends_it() {
 #[test]
 fn a_run_that_signs_asks_now_and_then_and_when_it_has_links_again() {
     let mut watch = signing(1);
-    let asked = (0..SIGNING_QUESTION_MS * 3).filter(|ms| watch.listen(NOW.plus(*ms), true).is_some()).count();
+    let asked = (0..SIGNING_QUESTION_MS * 3).filter(|ms| watch.listen(NOW.plus(*ms), LINKED).is_some()).count();
     assert_eq!(asked, 2);
     let later = NOW.plus(SIGNING_QUESTION_MS * 3);
-    assert_eq!(watch.listen(later, false), None);
-    assert!(watch.listen(later.plus(1), true).is_some_and(|claim| claim.is_signing));
+    assert_eq!(watch.listen(later, CUT_OFF), None);
+    assert!(watch.listen(later.plus(1), LINKED).is_some_and(|claim| claim.is_signing));
     // Two that sign, and hear of each other at last: the one with the greater name gives way.
     let (mut one, mut other) = (signing(2), signing(3));
     let asked = [&mut one, &mut other].map(|watch| question(watch, NOW.plus(SIGNING_QUESTION_MS)));
@@ -101,7 +131,7 @@ fn the_second_run_falls_silent_and_the_first_goes_on() {
         assert_eq!((answer.answers, answer.is_signing, silent), (Some(second.run), true, false));
         assert_eq!(second.heard_own(NOW, &answer), (None, true));
         assert!(second.is_silent() && !second.may_sign() && first.may_sign());
-        assert_eq!(second.listen(NOW.plus(LISTEN_MS), true), None, "for good");
+        assert_eq!(second.listen(NOW.plus(LISTEN_MS), LINKED), None, "for good");
         assert!(!second.may_sign());
         // It is said once, and who is silent answers nobody.
         assert_eq!(second.heard_own(NOW, &answer), (None, false));
