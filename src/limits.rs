@@ -85,6 +85,13 @@ pub const REPEAT_VOTES_MAX_MS: u64 = 16_000;
 pub const REPEAT_HEIGHT_MS: u64 = 500;
 /// Most signers against whom evidence is held.
 pub const MAX_EVIDENCE: usize = 256;
+/// What a piece of evidence takes besides two bodies of transactions, at most, in bytes.
+pub const EVIDENCE_BYTES_BESIDE_BODIES: u64 = 4_096;
+/// Bytes of evidence after which a peer is told no more in one turn of [`REPEAT_HEIGHT_MS`].
+pub const MAX_EVIDENCE_TOLD_BYTES: u64 = 256_000;
+/// Longest pause before a piece of evidence is told again, in milliseconds; the first is [`REPEAT_HEIGHT_MS`], each is twice
+/// the one before.
+pub const EVIDENCE_AGAIN_MAX_MS: u64 = 60_000;
 /// Most bodies of rival transactions kept for evidence.
 pub const MAX_EVIDENCE_BODIES: usize = 4_096;
 /// Most proposals of one height held.

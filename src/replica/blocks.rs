@@ -92,7 +92,7 @@ impl Replica {
         for output in outputs {
             match output {
                 // A commit may show that somebody signed twice, and it ends the height.
-                TsdcOutput::Evidence(evidence) => self.found_evidence(*evidence),
+                TsdcOutput::Evidence(evidence) => self.found_evidence(now, *evidence),
                 // What else the engine said of a height that is over is of no use any more.
                 _ if self.height() != height => {}
                 TsdcOutput::Propose { view, value } => self.offer = Some(Offer { view, value }),
@@ -355,7 +355,7 @@ impl Replica {
             NextBlock::Wait { .. } => return None,
         };
         let vdf = if opens { Some(*self.beacon.proof.clone()?) } else { None };
-        let evidence = self.evidence_for_block();
+        let evidence = self.evidence_for_block(opens);
         let evidence_bytes = evidence_bytes(&evidence);
         let txs = self.ledger.assemble(self.chain.max_block_bytes.saturating_sub(evidence_bytes));
         let last_commit = self.tip_commit.clone();

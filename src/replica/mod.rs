@@ -204,7 +204,7 @@ impl Replica {
                 self.serve_history(from, HistoryRequest::Blocks { from: height, count });
             }
             VerifiedMessage::Blocks(blocks) => self.blocks(now, from, blocks),
-            VerifiedMessage::Evidence(evidence) => self.heard_evidence(evidence),
+            VerifiedMessage::Evidence(evidence) => self.heard_evidence(now, evidence),
             VerifiedMessage::GetHeaders { from: height } => {
                 self.serve_history(from, HistoryRequest::Headers { from: height });
             }

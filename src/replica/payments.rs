@@ -268,7 +268,7 @@ impl Replica {
                     Some(_) => self.hold_final(now, txid),
                     None => self.await_transaction(now, from, txid),
                 },
-                FinalityEvent::DoubleVote { voter, one, other } => self.prove_double_vote(voter, one, other),
+                FinalityEvent::DoubleVote { voter, one, other } => self.prove_double_vote(now, voter, one, other),
                 FinalityEvent::RivalCertificates { one, other } => {
                     self.raise(Alarm::RivalCertificates { one, other });
                 }
@@ -365,14 +365,14 @@ impl Replica {
         }
     }
 
-    fn prove_double_vote(&mut self, voter: PublicKey, one: Txid, other: Txid) {
+    fn prove_double_vote(&mut self, now: TimeMs, voter: PublicKey, one: Txid, other: Txid) {
         let body = |txid: &Txid| {
             let held = self.ledger.entry(txid).map(|e| e.tx.body().clone());
             held.or_else(|| self.evidence.body(txid).cloned())
         };
         let (Some(one), Some(other)) = (body(&one), body(&other)) else { return };
         if let Some(evidence) = self.finality.double_vote_evidence(&voter, &one, &other) {
-            self.found_evidence(evidence);
+            self.found_evidence(now, evidence);
         }
     }
 }

@@ -33,6 +33,7 @@ impl Replica {
         for message in self.height_messages() {
             self.out.send(peer, message);
         }
+        self.greet_with_evidence(peer);
     }
 
     pub(super) fn repeat_what_is_due(&mut self, now: TimeMs) {
@@ -45,9 +46,9 @@ impl Replica {
             return;
         }
         self.repeat.next = now.plus(REPEAT_HEIGHT_MS);
-        let evidence = self.evidence.pieces().map(|e| Message::Evidence(Box::new((**e).clone())));
-        for message in self.height_messages().into_iter().chain(evidence) {
+        for message in self.height_messages() {
             self.out.push(Command::Broadcast(message.into()));
         }
+        self.tell_evidence(now);
     }
 }

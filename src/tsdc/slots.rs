@@ -110,7 +110,7 @@ impl Tip {
     }
 
     /// Whether the next slot-opening block closes the epoch.
-    fn is_before_closing(&self, spec: &ChainSpec) -> bool {
+    pub fn is_before_closing(&self, spec: &ChainSpec) -> bool {
         self.opened.checked_add(1).is_some_and(|opened| spec.opening_closes_epoch(opened))
     }
 

@@ -13,11 +13,14 @@ use crate::world::World;
 use std::collections::BTreeSet;
 use timed::replica::message::Message;
 use timed::types::block::{BftKind, bft_digest};
+use timed::types::codec::encoded_size;
 use timed::types::evidence::{BftPart, Evidence};
 use timed::types::hash::{BlockHash, Txid};
 use timed::types::keys::PublicKey;
-use timed::types::number::{Height, View};
-use timed::types::transaction::{OutPoint, Transaction};
+use timed::types::merkle::root_of_path;
+use timed::types::number::{Epoch, Height, View};
+use timed::types::transaction::{OutPoint, Payload, Transaction, TxBody};
+use timed::types::vote::{FinalityKind, VotePart, finality_digest};
 
 const WORLDS: Worlds = Worlds { draw, replay: Replay { variable: "SIM_MEMBER_SEED", test: "one_membership_seed" } };
 
@@ -497,7 +500,7 @@ fn one_that_was_punished_comes_back_with_its_key_and_less() {
     judge(world);
 }
 
-/// From now on a Byzantine node says nothing but that a masternode prepared two blocks at height 1.
+/// Evidence that a masternode prepared two blocks at height 1 is all that Byzantine nodes say from now on.
 fn accuse(world: &mut World, node: usize) {
     let key = world.nodes[node].key.clone().unwrap();
     let chain = world.shared.chain.id();
@@ -507,8 +510,60 @@ fn accuse(world: &mut World, node: usize) {
         let signature = key.sign(&bft_digest(&chain, height, view, kind, block_hash));
         BftPart { height, view, kind, block_hash, signature }
     };
-    let evidence = Evidence::of_bft(key.public_key(), part(1), part(2));
+    tell(world, Evidence::of_bft(key.public_key(), part(1), part(2)));
+}
+
+/// The same of two payments that a masternode voted for, which nobody else ever saw; their memos make the evidence large.
+fn accuse_of_votes(world: &mut World, node: usize, size_bytes: usize) {
+    let key = world.nodes[node].key.clone().unwrap();
+    let chain = world.shared.chain.id();
+    let part = |memo: Vec<u8>| {
+        let inputs = vec![OutPoint { txid: Txid([9; 32]), index: 0 }];
+        let body = TxBody { version: 1, inputs, outputs: Vec::new(), payload: Payload::Transfer, memo };
+        let (index, count, path) = (0, 1, Vec::new());
+        let root = root_of_path(&body.txid().0, index, count, &path).unwrap();
+        let digest = finality_digest(&chain, Epoch::ZERO, FinalityKind::Vote, &key.public_key(), &root);
+        VotePart { body, index, count, path, signature: key.sign(&digest) }
+    };
+    let of_memos =
+        |bytes: usize| Evidence::of_votes(key.public_key(), Epoch::ZERO, part(vec![1; bytes]), part(vec![2; bytes]));
+    let beside_memos = encoded_size(&of_memos(1_000)) - 2 * 1_000;
+    let evidence = of_memos((size_bytes - beside_memos) / 2);
+    assert!(encoded_size(&evidence) <= size_bytes && encoded_size(&evidence) + 1 >= size_bytes);
+    tell(world, evidence);
+}
+
+/// From now on Byzantine nodes say nothing but this.
+fn tell(world: &mut World, evidence: Evidence) {
     world.forger = Some(Box::new(move |_, _, _| Some(Message::Evidence(Box::new(evidence.clone())))));
+}
+
+/// Half a block of evidence in any slot of an epoch, while more is certified than blocks hold: it must not take the room of
+/// what a block cannot do without, or no block follows.
+#[test]
+fn evidence_as_large_as_can_be_keeps_no_epoch_from_closing() {
+    let mut places = BTreeSet::new();
+    for step in 0..14 {
+        let mut plan = plan(73, 5, 0);
+        plan.spec.epoch_slots = 2;
+        (plan.users, plan.coins, plan.load_every_ms) = (40, 6, [25, 60][step as usize % 2]);
+        plan.spec.max_block_bytes = 6_000;
+        plan.spec.overflow_min_bytes = 3_500;
+        plan.spec.max_tx_bytes = 1_000;
+        plan.byzantine.insert(4, Tactics::HONEST);
+        let mut world = world(plan);
+        let key = key_of(&world, 4);
+        world.run_for(4_300 + 230 * step);
+        accuse_of_votes(&mut world, 4, 3_000);
+        assert!(world.run_until_event(12_000, |world| world.oracle.is_slashed(&key)), "not punished");
+        let height = world.oracle.replay().tip().height;
+        places.insert(place(&world, height));
+        let epoch = epoch_of(&world, height);
+        reach(&mut world, epoch + 2, 1);
+        assert!(!is_member(&world, 4, epoch + 2));
+        judge(world);
+    }
+    assert!(places.len() > 1, "{places:?}");
 }
 
 #[test]
