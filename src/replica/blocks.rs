@@ -391,7 +391,7 @@ impl Replica {
 
     pub(super) fn own_bft_vote(&mut self, now: TimeMs, vote: Arc<Verified<BftVote>>) {
         if vote.height != self.height() {
-            return;
+            return self.late_precommit(now, None, vote);
         }
         self.out.broadcast(Message::BftVote((**vote).clone()));
         self.tsdc.vote(now, vote);

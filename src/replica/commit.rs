@@ -6,6 +6,7 @@ use super::message::SealedBlock;
 use super::payments::Source;
 use super::proposals::ValidBlock;
 use crate::ledger::{Committed, NotTheNextBlock};
+use crate::signer::SignRequest;
 use crate::tsdc::{Restored, Tsdc};
 use crate::types::block::{BftKind, BftVote, Block, Commit};
 use crate::types::hash::BlockHash;
@@ -59,6 +60,7 @@ impl Replica {
         if !self.ledger.is_next(&block.changes) {
             return;
         }
+        let (commit, may_precommit) = (self.completed(commit), self.tsdc.may_precommit_at(block.commit.view));
         // First of all: what the new epoch writes comes behind the block that began it.
         self.out.commit(block.clone());
         let Ok(committed) = self.advance(now, &block, commit) else { return };
@@ -89,6 +91,9 @@ impl Replica {
             self.out.broadcast(super::Message::Commit(block.commit.clone()));
             let status = self.own_status();
             self.out.broadcast(status);
+        }
+        if may_precommit {
+            self.ask_for_late_precommit();
         }
         self.want_beacon();
     }
@@ -157,15 +162,21 @@ impl Replica {
     }
 }
 
+/// Precommits for the tip, which is settled without them. They join the commit that the next block carries: who takes one in
+/// gains by it, and its signer is paid (`protocol.md` 8).
 impl Replica {
-    /// A prepare or precommit. A late precommit for the tip joins the commit that the next block carries: who takes it
-    /// in gains by it, and its signer is paid (`protocol.md` 8).
+    /// A prepare or precommit from a peer.
     pub(super) fn bft_vote(&mut self, now: TimeMs, from: PeerId, vote: Arc<Verified<BftVote>>) {
         if vote.height == self.height() {
             self.pass_on_bft_vote(now, from, &vote);
             self.tsdc.vote(now, vote);
             return;
         }
+        self.late_precommit(now, Some(from), vote);
+    }
+
+    /// One of a peer, or this masternode's own.
+    pub(super) fn late_precommit(&mut self, now: TimeMs, from: Option<PeerId>, vote: Arc<Verified<BftVote>>) {
         let tip = self.ledger.tip();
         let is_for_tip = vote.kind == BftKind::Precommit && vote.block_hash == Some(tip.hash);
         let Some(commit) = self.tip_commit.as_ref().filter(|c| is_for_tip && c.view == vote.view) else { return };
@@ -175,10 +186,43 @@ impl Replica {
             Some(free) if free.is_none() => *free = Some(vote.signature),
             _ => return,
         }
-        if let Ok(commit) = self.verifier.commit(commit, &tip.signers) {
-            self.tip_commit = Some(Arc::new(commit));
+        let Ok(commit) = self.verifier.commit(commit, &tip.signers) else { return };
+        self.tip_commit = Some(Arc::new(commit));
+        match from {
             // The next leader may be linked to this node, and not to its voter.
-            self.pass_on_late_precommit(now, from, vote);
+            Some(from) => self.pass_on_late_precommit(now, from, vote),
+            None => self.out.broadcast(super::Message::BftVote((**vote).clone())),
         }
+    }
+
+    /// The commit with the precommits that came here besides.
+    fn completed(&self, commit: Verified<Commit>) -> Verified<Commit> {
+        let whole = self.tsdc.completed(&commit);
+        if whole == *commit {
+            return commit;
+        }
+        self.verifier.commit(whole, &self.set()).unwrap_or(commit)
+    }
+
+    /// Asks for this masternode's own, which others did not wait for. What the block's quorum prepared is the lock, as for
+    /// any precommit.
+    fn ask_for_late_precommit(&mut self) {
+        let (Some(me), Some(commit)) = (self.me, &self.tip_commit) else { return };
+        let tip = self.ledger.tip();
+        let is_missing = |position: usize| commit.signatures.get(position).is_some_and(Option::is_none);
+        if !self.is_unhindered() || !tip.signers.position(&me).is_some_and(is_missing) {
+            return;
+        }
+        let (height, view, prepared) = (commit.height, commit.view, Some((commit.view, commit.block_hash)));
+        self.out.sign(SignRequest::Bft {
+            height,
+            view,
+            kind: BftKind::Precommit,
+            block_hash: Some(commit.block_hash),
+            lock: prepared,
+            valid: prepared,
+            proof_view: None,
+            closing: None,
+        });
     }
 }

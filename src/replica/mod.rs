@@ -337,8 +337,13 @@ impl Replica {
     /// Whether this node may sign anything now: a member, no alarm, not behind, by a clock that may be right, and no other
     /// run with its key.
     fn may_sign(&self) -> bool {
+        self.member().is_some() && self.is_unhindered()
+    }
+
+    /// The same, a member or not.
+    fn is_unhindered(&self) -> bool {
         let is_hindered = self.alarm.is_some() || self.clock_is_wrong || self.sync.is_behind();
-        self.member().is_some() && !is_hindered && self.presence.may_sign()
+        !is_hindered && self.presence.may_sign()
     }
 
     /// A transaction of the pool, or one that waits for a parent.

@@ -68,8 +68,17 @@ impl Tsdc {
 
     /// The commit, with every precommit for it that came until now.
     pub fn commit(&self) -> Option<Commit> {
-        let known = self.committed.as_ref()?;
-        Some(self.tally.commit_of(known.view, known.block_hash, Some(known)))
+        self.committed.as_ref().map(|known| self.completed(known))
+    }
+
+    /// `commit` with every precommit for its block that came here.
+    pub fn completed(&self, commit: &Commit) -> Commit {
+        self.tally.commit_of(commit.view, commit.block_hash, Some(commit))
+    }
+
+    /// Whether this node has precommitted neither in `view` nor in a later one, nor prepared in a later one.
+    pub fn may_precommit_at(&self, view: View) -> bool {
+        (self.state.view, self.state.step) < (view, Step::Precommit)
     }
 
     /// Weight that has voted in the current view, for whatever.

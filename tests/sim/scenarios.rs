@@ -53,6 +53,27 @@ fn a_quiet_world_finalizes_everything() {
     }
 }
 
+/// Who is there and in order is in the commit that the next block carries, and so is paid, also where others are enough.
+#[test]
+fn in_a_quiet_world_nobody_misses_a_commit() {
+    for (masternodes, tiers) in [(4, vec![0; 4]), (7, vec![0; 7]), (5, vec![5, 0, 0, 0, 0]), (4, vec![6, 6, 0, 0])] {
+        let mut plan = Plan::quiet(1, masternodes);
+        plan.tiers = tiers.clone();
+        let mut world = world(plan);
+        world.run_for(30_000);
+        let store = &world.nodes[0].store;
+        let last = store.tip().header.height.get();
+        let missing = |height: u64| {
+            let commit = store.sealed_block(Height::new(height)).unwrap().block.last_commit.clone().unwrap();
+            commit.signatures.iter().filter(|signature| signature.is_none()).count()
+        };
+        let missed: Vec<(u64, usize)> =
+            (2..=last).map(|height| (height, missing(height))).filter(|m| m.1 > 0).collect();
+        assert!(last > 8 && missed.is_empty(), "{tiers:?}: of {last} blocks {missed:?}");
+        judge(world);
+    }
+}
+
 #[test]
 fn an_epoch_closes_while_overflow_blocks_wait_with_very_unequal_tiers() {
     let mut plan = Plan::quiet(2, 7);
