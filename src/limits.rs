@@ -87,8 +87,8 @@ pub const REPEAT_HEIGHT_MS: u64 = 500;
 pub const MAX_EVIDENCE: usize = 256;
 /// What a piece of evidence takes besides two bodies of transactions, at most, in bytes.
 pub const EVIDENCE_BYTES_BESIDE_BODIES: u64 = 4_096;
-/// Bytes of evidence after which a peer is told no more in one turn of [`REPEAT_HEIGHT_MS`].
-pub const MAX_EVIDENCE_TOLD_BYTES: u64 = 256_000;
+/// Bytes of evidence that a peer is told in a turn of [`REPEAT_HEIGHT_MS`], on average: a larger piece takes several turns.
+pub const MAX_EVIDENCE_TOLD_BYTES: u64 = 64_000;
 /// Longest pause before a piece of evidence is told again, in milliseconds; the first is [`REPEAT_HEIGHT_MS`], each is twice
 /// the one before.
 pub const EVIDENCE_AGAIN_MAX_MS: u64 = 60_000;
@@ -576,6 +576,8 @@ pub const MAX_SCHEDULED_VIEWS: u64 = 1_000;
 /// Newest blocks at most whose commits are looked at for who signed: those of two epochs, unless overflow blocks make
 /// them more.
 pub const MAX_COUNTED_BLOCKS: usize = 512;
+/// A chain without a block for more slots than this stands still: leaders that are down cost a few views, not slots.
+pub const IDLE_SLOTS: u64 = 3;
 /// So many of the newest commits that could hold a masternode's signature are its recent ones.
 pub const RECENT_COMMITS: usize = 10;
 /// A masternode that so many of its recent commits lack misses votes.

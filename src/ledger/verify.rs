@@ -315,6 +315,22 @@ impl Verifier {
         Ok(Verified::seal(commit))
     }
 
+    /// A commit of this set with one precommit more; `None` unless that is one of its block at its height and view, by a
+    /// member whose place is free. Nothing is verified again, as both are.
+    pub fn with_precommit(
+        commit: &Verified<Commit>,
+        vote: &Verified<BftVote>,
+        set: &ValidatorSet,
+    ) -> Option<Verified<Commit>> {
+        let is_of_it =
+            (vote.height, vote.view, vote.block_hash) == (commit.height, commit.view, Some(commit.block_hash));
+        let position = set.position(&vote.voter).filter(|_| is_of_it && vote.kind == BftKind::Precommit)?;
+        commit.signatures.get(position).filter(|free| free.is_none())?;
+        let mut commit = (**commit).clone();
+        *commit.signatures.get_mut(position)? = Some(vote.signature);
+        Some(Verified::seal(commit))
+    }
+
     /// [`Verifier::commit`] for one who holds the commit already, perhaps checked against another set.
     pub(super) fn check_commit(&self, commit: &Commit, set: &ValidatorSet) -> Result<(), VerifyError> {
         let hash = Some(commit.block_hash);

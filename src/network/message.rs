@@ -4,6 +4,7 @@ use super::frame::{Frame, FrameError};
 use crate::limits::{MAX_ADDRESSES_PER_MESSAGE, MAX_MESSAGE_BYTES};
 use crate::replica::Message;
 use crate::types::codec::encode;
+use crate::types::evidence::Evidence;
 use crate::types::number::TimeMs;
 use bincode::{Decode, Encode};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -149,11 +150,15 @@ pub(super) fn is_history(message: &Message) -> bool {
 /// The priority of what a replica says.
 pub fn priority(message: &Message) -> Priority {
     match message {
+        // Of votes on payments it holds their bodies, and whoever cheats chooses how large they are.
+        Message::Evidence(evidence) => match **evidence {
+            Evidence::Bft { .. } => Priority::Urgent,
+            Evidence::Finality { .. } => Priority::Bulk,
+        },
         Message::Status { .. }
         | Message::Proposal(_)
         | Message::BftVote(_)
         | Message::Commit(_)
-        | Message::Evidence(_)
         | Message::Links(_)
         | Message::IHave(_)
         | Message::IWant(_)

@@ -5,6 +5,7 @@ use super::command::{Alarm, Command, CommittedBlock, Event, PeerId};
 use super::message::SealedBlock;
 use super::payments::Source;
 use super::proposals::ValidBlock;
+use crate::ledger::verify::Verifier;
 use crate::ledger::{Committed, NotTheNextBlock};
 use crate::signer::SignRequest;
 use crate::tsdc::{Restored, Tsdc};
@@ -177,16 +178,9 @@ impl Replica {
 
     /// One of a peer, or this masternode's own.
     pub(super) fn late_precommit(&mut self, now: TimeMs, from: Option<PeerId>, vote: Arc<Verified<BftVote>>) {
-        let tip = self.ledger.tip();
-        let is_for_tip = vote.kind == BftKind::Precommit && vote.block_hash == Some(tip.hash);
-        let Some(commit) = self.tip_commit.as_ref().filter(|c| is_for_tip && c.view == vote.view) else { return };
-        let Some(position) = tip.signers.position(&vote.voter) else { return };
-        let mut commit = (***commit).clone();
-        match commit.signatures.get_mut(position) {
-            Some(free) if free.is_none() => *free = Some(vote.signature),
-            _ => return,
-        }
-        let Ok(commit) = self.verifier.commit(commit, &tip.signers) else { return };
+        let whole = self.tip_commit.as_ref();
+        let whole = whole.and_then(|commit| Verifier::with_precommit(commit, &vote, &self.ledger.tip().signers));
+        let Some(commit) = whole else { return };
         self.tip_commit = Some(Arc::new(commit));
         match from {
             // The next leader may be linked to this node, and not to its voter.

@@ -29,30 +29,38 @@ struct Held {
     pause_ms: u64,
 }
 
-/// At most one piece a signer, and the bodies of rival transactions, which evidence has to show.
+/// At most one piece a signer, and the bodies of rival transactions, which evidence has to show. Small pieces go before large
+/// ones everywhere: what a cheater makes large is late itself, and holds up no other.
 #[derive(Debug, Default)]
 pub(super) struct EvidencePool {
     pieces: BTreeMap<PublicKey, Held>,
-    /// What is told until then, and how many bytes of it are left.
     turn_ends: TimeMs,
-    room: u64,
+    /// Bytes told that the turns until now were too short for.
+    owed: u64,
     bodies: BTreeMap<Txid, TxBody>,
     order: VecDeque<Txid>,
 }
 
-/// The largest piece that is taken. Of rival payments, which are valid alone, none is larger; and a block that opens a slot
-/// has room for it, so no piece keeps another one out for good.
+/// The largest piece that is taken. Of rival payments, which are valid alone, none is larger; and a block that opens a slot, and
+/// does not close its epoch, has room for it.
 fn max_piece_bytes(spec: &ChainSpec) -> u64 {
     (2 * spec.max_tx_bytes + EVIDENCE_BYTES_BESIDE_BODIES).min(spec.max_block_bytes / 2)
 }
 
 impl EvidencePool {
-    /// Whether it is new here: the first against this signer.
+    /// Whether it is of use: the first against this signer, or less than half as large. If there are too many, the largest
+    /// gives way.
     pub(super) fn add(&mut self, now: TimeMs, spec: &ChainSpec, piece: Verified<Evidence>) -> bool {
         let (voter, size_bytes) = (piece.voter(), encoded_size(&*piece) as u64);
-        let is_full = self.pieces.len() >= MAX_EVIDENCE;
-        if is_full || self.pieces.contains_key(&voter) || size_bytes > max_piece_bytes(spec) {
+        // Halves, so that it is told anew a few times and not as often as a cheater likes.
+        let is_better = self.pieces.get(&voter).is_none_or(|held| size_bytes < held.size_bytes / 2);
+        if !is_better || size_bytes > max_piece_bytes(spec) {
             return false;
+        }
+        if self.pieces.len() >= MAX_EVIDENCE && !self.pieces.contains_key(&voter) {
+            let largest = self.pieces.iter().max_by_key(|(_, held)| held.size_bytes);
+            let Some((&largest, _)) = largest.filter(|(_, held)| held.size_bytes > size_bytes) else { return false };
+            self.pieces.remove(&largest);
         }
         self.pieces.insert(voter, Held { piece, size_bytes, again: now, pause_ms: REPEAT_HEIGHT_MS });
         true
@@ -63,22 +71,30 @@ impl EvidencePool {
         self.pieces.retain(|voter, _| can_be_punished(voter));
     }
 
-    /// What is to be told now: at first at once, then after pauses that double; of many what has waited longest.
+    fn smallest_first(&self) -> Vec<&Held> {
+        let mut held: Vec<&Held> = self.pieces.values().collect();
+        held.sort_by_key(|held| held.size_bytes);
+        held
+    }
+
+    /// What is to be told now: at first at once, then after pauses that double; of many, small ones first, and of those what has
+    /// waited longest.
     fn due(&mut self, now: TimeMs) -> Vec<Message> {
         // A clock that is set back does not stop it.
         let turn_is_over = now >= self.turn_ends || self.turn_ends > now.plus(REPEAT_HEIGHT_MS);
         if turn_is_over {
-            (self.turn_ends, self.room) = (now.plus(REPEAT_HEIGHT_MS), MAX_EVIDENCE_TOLD_BYTES);
+            self.turn_ends = now.plus(REPEAT_HEIGHT_MS);
+            self.owed = self.owed.saturating_sub(MAX_EVIDENCE_TOLD_BYTES);
         }
         let is_due = |held: &Held| held.again <= now || held.again > now.plus(EVIDENCE_AGAIN_MAX_MS);
         let mut due: Vec<&mut Held> = self.pieces.values_mut().filter(|held| is_due(held)).collect();
-        due.sort_by_key(|held| held.again);
+        due.sort_by_key(|held| (held.size_bytes, held.again));
         let mut told = Vec::new();
         for held in due {
-            if self.room == 0 {
+            if self.owed >= MAX_EVIDENCE_TOLD_BYTES {
                 break;
             }
-            self.room = self.room.saturating_sub(held.size_bytes);
+            self.owed = self.owed.saturating_add(held.size_bytes);
             held.again = now.plus(held.pause_ms);
             held.pause_ms = held.pause_ms.saturating_mul(2).min(EVIDENCE_AGAIN_MAX_MS);
             told.push(message(&held.piece));
@@ -86,27 +102,27 @@ impl EvidencePool {
         told
     }
 
-    /// What a new peer is told, as much as in a turn.
+    /// What a new peer is told, as much as fits a turn; and the first, whatever its size.
     fn greeting(&self) -> Vec<Message> {
-        let mut room = MAX_EVIDENCE_TOLD_BYTES;
-        let within = self.pieces.values().take_while(|held| {
-            let has_room = room > 0;
-            room = room.saturating_sub(held.size_bytes);
-            has_room
-        });
-        within.map(|held| message(&held.piece)).collect()
+        let mut told = 0u64;
+        let fits = |held: &&&Held| {
+            told = told.saturating_add(held.size_bytes);
+            told <= MAX_EVIDENCE_TOLD_BYTES || told == held.size_bytes
+        };
+        self.smallest_first().iter().take_while(fits).map(|held| message(&held.piece)).collect()
     }
 
-    /// Pieces of at most `room` bytes together, ascending by hash.
+    /// Pieces of at most `room` bytes together, as many as can be, ascending by hash.
     fn within(&self, mut room: u64) -> Vec<Verified<Evidence>> {
-        let fits = |held: &&Held| match room.checked_sub(held.size_bytes) {
+        let fits = |held: &&&Held| match room.checked_sub(held.size_bytes) {
             Some(rest) => {
                 room = rest;
                 true
             }
             None => false,
         };
-        let mut pieces: Vec<_> = self.pieces.values().filter(fits).map(|held| held.piece.clone()).collect();
+        let smallest_first = self.smallest_first();
+        let mut pieces: Vec<_> = smallest_first.iter().take_while(fits).map(|held| held.piece.clone()).collect();
         pieces.sort_by_key(|piece| piece.hash());
         pieces
     }
@@ -147,7 +163,7 @@ impl super::Replica {
         }
     }
 
-    /// Double signatures from anybody: the first against a registered signer is kept and passed on.
+    /// Double signatures from anybody: of use, if they are of a registered signer, and kept and passed on then.
     pub(super) fn heard_evidence(&mut self, now: TimeMs, evidence: Verified<Evidence>) {
         let registry = &self.ledger.tip().registry;
         let can_be_punished = registry.by_key(&evidence.voter()).is_some_and(|m| !m.slashed);

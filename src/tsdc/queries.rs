@@ -76,7 +76,7 @@ impl Tsdc {
         self.tally.commit_of(commit.view, commit.block_hash, Some(commit))
     }
 
-    /// Whether this node has precommitted neither in `view` nor in a later one, nor prepared in a later one.
+    /// Whether this node has not precommitted in `view`, for whatever, and has entered no later one.
     pub fn may_precommit_at(&self, view: View) -> bool {
         (self.state.view, self.state.step) < (view, Step::Precommit)
     }

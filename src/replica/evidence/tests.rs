@@ -73,6 +73,10 @@ fn what_no_block_would_take_keeps_out_nothing_else() {
     }
     assert!(scene.add(&mut pool, NOW, scene.small(1)));
     assert!(!scene.add(&mut pool, NOW, scene.large(1, 10)), "the first against a signer is enough");
+    // But not if a much smaller one comes: that finds room sooner.
+    assert!(scene.add(&mut pool, NOW, scene.large(3, 50_000)) && !scene.add(&mut pool, NOW, scene.large(3, 26_000)));
+    assert!(scene.add(&mut pool, NOW, scene.small(3)) && pool.len().0 == 2);
+    pool.retain(|voter| *voter != Scene::key(3).public_key());
     // As large as it may be: a block has room for it.
     let largest = scene.large(2, 101_000);
     assert!(encoded_size(&*largest) > 202_000 && scene.add(&mut pool, NOW, largest));
@@ -101,23 +105,43 @@ fn it_is_told_at_once_and_then_ever_more_rarely() {
 }
 
 #[test]
-fn many_large_pieces_take_turns() {
+fn many_large_pieces_take_turns_and_hold_up_no_small_one() {
     let scene = Scene::new();
     let mut pool = EvidencePool::default();
     (0..20).for_each(|n| assert!(scene.add(&mut pool, NOW, scene.large(n, 90_000))));
     let bytes = |messages: &[Message]| messages.iter().map(|message| encoded_size(message) as u64).sum::<u64>();
-    let most = MAX_EVIDENCE_TOLD_BYTES + max_piece_bytes(&scene.chain);
-    assert!(bytes(&pool.greeting()) <= most && pool.greeting().len() > 1);
-    let mut seen = BTreeMap::new();
-    for turn in 0..20 {
+    assert_eq!(pool.greeting().len(), 1, "one, though it is larger than a turn");
+    let (mut seen, mut told) = (BTreeMap::new(), 0);
+    for turn in 0..200 {
         let now = NOW.plus(turn * REPEAT_HEIGHT_MS);
-        let mut told = pool.due(now);
-        told.extend(pool.due(now.plus(1)));
-        assert!(bytes(&told) <= most, "{}", bytes(&told));
-        for message in told {
-            let Message::Evidence(piece) = message else { panic!("{message:?}") };
-            *seen.entry(piece.voter()).or_insert(0) += 1;
+        if turn == 50 {
+            assert!(scene.add(&mut pool, now, scene.small(100)));
         }
+        for message in [pool.due(now), pool.due(now.plus(1))].concat() {
+            told += bytes(std::slice::from_ref(&message));
+            let Message::Evidence(piece) = message else { panic!("{message:?}") };
+            seen.entry(piece.voter()).or_insert(turn);
+        }
+        assert!(told <= (turn + 1) * MAX_EVIDENCE_TOLD_BYTES + max_piece_bytes(&scene.chain), "{turn}: {told}");
     }
-    assert_eq!(seen.len(), 20, "each had its turn");
+    assert_eq!(seen.len(), 21, "each had its turn");
+    assert!(seen[&Scene::key(100).public_key()] <= 54, "{seen:?}");
+    let in_block = pool.within(200_000);
+    assert!(in_block.len() == 2 && in_block.iter().any(|piece| piece.voter() == Scene::key(100).public_key()));
+    assert_eq!(pool.greeting().len(), 1);
+    assert!(bytes(&pool.greeting()) < 1_000, "the small one");
+}
+
+#[test]
+fn where_there_are_too_many_the_largest_give_way() {
+    let scene = Scene::new();
+    let mut pool = EvidencePool::default();
+    let most = u64::try_from(MAX_EVIDENCE).unwrap();
+    (0..most).for_each(|n| assert!(scene.add(&mut pool, NOW, scene.large(n, 1_000))));
+    assert!(
+        !scene.add(&mut pool, NOW, scene.large(most, 1_000)) && !scene.add(&mut pool, NOW, scene.large(most, 5_000))
+    );
+    assert!(scene.add(&mut pool, NOW, scene.small(most)));
+    assert_eq!(pool.len().0, MAX_EVIDENCE);
+    assert_eq!(pool.within(1_000).len(), 1);
 }
