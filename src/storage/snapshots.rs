@@ -13,9 +13,9 @@ use crate::ledger::snapshot::{CheckedManifest, ChunkInfo, Chunker, Manifest, Sna
 use crate::ledger::state::ChainState;
 use crate::ledger::utxo::Utxo;
 use crate::ledger::verify::Verifier;
-use crate::limits::SNAPSHOTS_KEPT;
+use crate::limits::{MAX_SNAPSHOT_MANIFEST_BYTES, SNAPSHOTS_KEPT};
 use crate::replica::join::Completion;
-use crate::types::codec::{decode, encode};
+use crate::types::codec::{decode, encode, encoded_size};
 use crate::types::hash::Domain;
 use crate::types::number::Height;
 use crate::types::transaction::OutPoint;
@@ -267,20 +267,28 @@ impl SnapshotWriter {
         }
     }
 
-    /// Makes the snapshot whole; `manifest` makes its manifest of names of chunks and the number of outputs.
+    /// Makes the snapshot whole; `manifest` makes its manifest of names of chunks and the number of outputs. `None`, and
+    /// nothing is made, if that is larger than anybody could read or send: the registry has no bound.
     ///
     /// # Errors
     /// [`FileError`].
-    pub fn finish(mut self, manifest: impl FnOnce((Vec<ChunkInfo>, u64)) -> Manifest) -> Result<Manifest, FileError> {
+    pub fn finish(
+        mut self,
+        manifest: impl FnOnce((Vec<ChunkInfo>, u64)) -> Manifest,
+    ) -> Result<Option<Manifest>, FileError> {
         let (last, chunks, outputs) = self.chunker.finish();
         if let Some(last) = last {
             self.handle.append(&last)?;
         }
         self.handle.sync()?;
         let manifest = manifest((chunks, outputs));
+        if encoded_size(&manifest) > MAX_SNAPSHOT_MANIFEST_BYTES {
+            self.snapshots.files.remove(&format!("{}.new", name(self.height, CHUNKS)))?;
+            return Ok(None);
+        }
         self.snapshots.write_manifest(&format!("{}.new", name(self.height, MANIFEST)), &manifest)?;
         self.snapshots.complete(self.height, "new")?;
-        Ok(manifest)
+        Ok(Some(manifest))
     }
 }
 

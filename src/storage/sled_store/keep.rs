@@ -14,6 +14,7 @@ use crate::storage::snapshots::Snapshots;
 use crate::storage::store::{Archive, StoreError};
 use crate::types::number::{Epoch, Height};
 use std::sync::atomic::Ordering;
+use tracing::warn;
 
 /// How much a node keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -101,7 +102,7 @@ impl SledStore {
         Ok(tended)
     }
 
-    /// Writes the snapshot of the tip; `None` if it was given up. No block is applied meanwhile; reads go on.
+    /// Writes the snapshot of the tip; `None` if it was given up, or cannot be. No block is applied meanwhile; reads go on.
     fn write_snapshot(&self, is_stopping: &dyn Fn() -> bool) -> Result<Option<Manifest>, StoreError> {
         let _no_block_now = self.lock_writer();
         let state = self.view().state.clone();
@@ -120,7 +121,11 @@ impl SledStore {
             let utxo: Utxo = read("utxos", &bytes)?;
             writer.push(&outpoint, &utxo)?;
         }
-        Ok(Some(writer.finish(|chunks| Manifest::of(&state, parent, commit, chunks))?))
+        let manifest = writer.finish(|chunks| Manifest::of(&state, parent, commit, chunks))?;
+        if manifest.is_none() {
+            warn!(%height, "too many masternodes for a snapshot: none is made, and no more blocks are removed");
+        }
+        Ok(manifest)
     }
 
     /// Removes the files of which no block is at or above `keep_from`; the first block kept, if some went.

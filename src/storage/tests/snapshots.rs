@@ -105,6 +105,30 @@ fn a_snapshot_is_given_up_when_the_node_stops_and_made_the_next_time() {
 }
 
 #[test]
+fn a_manifest_that_nobody_could_read_is_not_made() {
+    let scene = Scene::random(3, 30);
+    let root = tempfile::tempdir().unwrap();
+    let store = open(&scene, root.path());
+    let made = *grow(&scene, &store, 30, &EVERY).last().unwrap();
+    let snapshots = store.snapshots();
+    let (heights, one) = (snapshots.heights().unwrap(), snapshots.manifest(made).unwrap());
+    // Endpoints as long as may be: 8,000 are less than a message holds, 12,000 more.
+    let write = |count: usize| {
+        let mut record = one.masternodes[0].clone();
+        record.endpoint = "e".repeat(255);
+        let masternodes = vec![record; count];
+        let manifest = Manifest { masternodes, chunks: Vec::new(), ..one.clone() };
+        snapshots.write(made).unwrap().finish(|_| manifest).unwrap().is_some()
+    };
+    let before: Vec<String> = files(root.path()).list("snapshots").unwrap();
+    assert!(!write(12_000));
+    assert_eq!((snapshots.heights().unwrap(), files(root.path()).list("snapshots").unwrap()), (heights, before));
+    assert!(snapshots.manifest(made).is_ok_and(|manifest| manifest == one), "the one that was there is still whole");
+    assert!(write(8_000));
+    assert_eq!(snapshots.manifest(made).unwrap().masternodes.len(), 8_000);
+}
+
+#[test]
 fn what_is_no_longer_kept_is_no_longer_served() {
     let scene = Scene::random(4, 40);
     let root = tempfile::tempdir().unwrap();
