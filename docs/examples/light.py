@@ -747,7 +747,9 @@ def verify_block(proof, txid, followed):
 
 # --- What a transaction says (3) ------------------------------------------------------------------------------------
 
-Output = namedtuple("Output", "value lock")
+# `is_bound`: the collateral of a masternode. Its owner has it, but cannot spend it before the masternode has left, and
+# whoever has the masternode's key can have a part of it taken.
+Output = namedtuple("Output", "value lock is_bound")
 
 
 def outputs_of(encoded, txid):
@@ -756,25 +758,35 @@ def outputs_of(encoded, txid):
     reader = Reader(encoded)
     demand(reader.number(16) == 1, "a transaction of another version")
     reader.vector(lambda: (reader.take(32), reader.number(32)))
-    outputs = reader.vector(lambda: Output(reader.number(), reader.lock()))
-    skip_payload(reader)
+    outputs = reader.vector(lambda: (reader.number(), reader.lock()))
+    bound = collateral_of(reader)
     reader.take(reader.number())  # The memo.
     demand(H("txid", encoded[:reader.at]) == txid, "the transaction has another txid")
-    return outputs
+    return [Output(value, lock, i == bound) for i, (value, lock) in enumerate(outputs)]
 
 
-def skip_payload(reader):
+def paid_to(outputs, lock):
+    """What they pay to a lock. A collateral is no payment: who gets it cannot spend it."""
+    return sum(out.value for out in outputs if out.lock == lock and not out.is_bound)
+
+
+def collateral_of(reader):
+    """Reads the payload. Which output is a collateral, if one is."""
     kind = reader.number(32)
     if kind == 1:  # Coinbase: its height.
         reader.number()
     elif kind == 2:  # Register: consensus key, payout, endpoint, index of the collateral, proof.
-        reader.take(32), reader.lock(), reader.take(reader.number()), reader.number(32), reader.take(64)
+        reader.take(32), reader.lock(), reader.take(reader.number())
+        bound = reader.number(32)
+        reader.take(64)
+        return bound
     elif kind == 3:  # Update: masternode, payout, endpoint.
         reader.take(32), reader.option(reader.lock), reader.option(lambda: reader.take(reader.number()))
     elif kind == 4:  # Unregister: masternode.
         reader.take(32)
     else:
         demand(kind == 0, "an unknown kind of transaction")
+    return None
 
 
 # --- The node (docs/rpc.md) -----------------------------------------------------------------------------------------
@@ -915,10 +927,11 @@ def run(arguments, node):
         f"{proved.how}")
     if followed.epoch - proved.epoch > bound:
         say("note", f"the proof is as good as the keys of epoch {proved.epoch}, whose members may have left since")
-    for i, (value, lock) in enumerate(outputs):
-        say(f"output {i}", f"{value // 10**8}.{value % 10**8:08} TIME to {address_of(lock, chain.prefix)}")
+    for i, (value, lock, is_bound) in enumerate(outputs):
+        bound = ", bound as the collateral of a masternode" if is_bound else ""
+        say(f"output {i}", f"{value // 10**8}.{value % 10**8:08} TIME to {address_of(lock, chain.prefix)}{bound}")
     if wanted:
-        paid = sum(value for value, lock in outputs if lock == wanted)
+        paid = paid_to(outputs, wanted)
         demand(paid >= arguments.amount, f"it is final and pays {paid} units to {arguments.to}, not {arguments.amount}")
         say("pays", f"{paid} units to {arguments.to}")
     say("PROVED", f"{txid.hex()} is final")
@@ -960,8 +973,10 @@ def self_test(path):
         encoded, txid = unhex(entry["encoded"]), unhex(entry["txid"])
         outputs = outputs_of(encoded, txid)
         if "outputs" in entry:
-            listed = [(out["value"], (KEY_HASH, unhex(out["key_hash"]))) for out in entry["outputs"]]
+            listed = [(out["value"], (KEY_HASH, unhex(out["key_hash"])), False) for out in entry["outputs"]]
             check(listed == outputs, f"outputs of {entry['txid']}")
+        has_collateral = any(out.is_bound for out in outputs)
+        check(has_collateral == (entry.get("what") == "register"), f"the collateral of {entry['txid']}")
         check(is_refused(outputs_of, encoded, bytes(32)), "a transaction under another txid was read")
     for entry in vectors["merkle"]:
         test_paths([unhex(leaf) for leaf in entry["ids"]], entry["root"], check, is_refused)

@@ -1,7 +1,7 @@
 //! What an address has, and what happened to it.
 
 use super::api::Api;
-use super::coins::{Added, Coins};
+use super::coins::{Added, Coins, collateral};
 use super::context::Context;
 use super::cursor::{Cursor, cut};
 use super::errors::Failure;
@@ -130,6 +130,9 @@ fn get_tx_out(context: &Context, arguments: &Arguments) -> Result<Option<TxOutIn
     let outpoint = OutPoint { txid, index: u32::try_from(index).unwrap_or(u32::MAX) };
     let Some((out, height)) = final_output(context, &outpoint)? else { return Ok(None) };
     let (state, spent_by, spent_height) = spend(context, &outpoint, &out.lock)?;
+    // Of a final registration too, which the registry does not have before its block.
+    let registering = context.view().pending(&txid).and_then(|pending| collateral(txid, pending.tx.body()));
+    let bonded = registering == Some(outpoint) || context.view().tip().registry.is_collateral(&outpoint);
     Ok(Some(TxOutInfo {
         txid: Text(txid),
         index: outpoint.index,
@@ -139,7 +142,7 @@ fn get_tx_out(context: &Context, arguments: &Arguments) -> Result<Option<TxOutIn
         state,
         spent_by: spent_by.map(Text),
         spent_height: spent_height.map(Height::get),
-        bonded: context.view().tip().registry.is_collateral(&outpoint),
+        bonded,
     }))
 }
 

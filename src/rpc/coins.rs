@@ -211,7 +211,8 @@ impl Coins {
     }
 }
 
-fn collateral(txid: Txid, body: &TxBody) -> Option<OutPoint> {
+/// What a registration of this body makes a collateral.
+pub(super) fn collateral(txid: Txid, body: &TxBody) -> Option<OutPoint> {
     match &body.payload {
         Payload::Register(register) => collateral_output(txid, body, register).map(|(outpoint, _)| outpoint),
         _ => None,

@@ -214,7 +214,7 @@ def truth(lies):
     closing = header(32, 30, THIRD, THIRD, tx_root=light.root_and_path(LEAVES, AT)[0], tx_count=len(LEAVES))
     epoch = light.verify_proof(in_block(closing), TXID, found).epoch
     lies.must(epoch == 2, f"the block that closes epoch 2 is one of it, not of {epoch}")
-    lies.must([value for value, _ in light.outputs_of(ENCODED, TXID)] == [5_000_000, 70_000], "outputs")
+    lies.must([out.value for out in light.outputs_of(ENCODED, TXID)] == [5_000_000, 70_000], "outputs")
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "state")
         light.save_state(found, path)
@@ -370,6 +370,13 @@ def about_payments(lies):
     lies.refused("a changed amount", "another txid", light.outputs_of, more, TXID)
     lies.refused("a transaction cut short", "end too early", light.outputs_of, ENCODED[:40], TXID)
     lies.refused("no transaction", "end too early", light.outputs_of, b"", TXID)
+    # A registration whose collateral is "paid" to somebody: bound, and what is left of it in the hands of the key's owner.
+    outs = [number(value) + number(0) + bytes([who] * 32) for value, who in ((70_000, 1), (900_000, 2), (5_000, 2))]
+    register = number(2) + bytes(32) + number(0) + bytes(32) + number(0) + number(1) + bytes(64)
+    body = number(1) + light.vector([]) + light.vector(outs) + register + light.vector([])
+    outputs = light.outputs_of(body, H("txid", body))
+    lies.must([out.is_bound for out in outputs] == [False, True, False], f"{outputs}")
+    lies.must(light.paid_to(outputs, (light.KEY_HASH, bytes([2] * 32))) == 5_000, "a collateral was taken for a payment")
 
 
 def about_forms(lies):
