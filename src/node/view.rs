@@ -15,7 +15,7 @@ use crate::ledger::rejection::Rejection;
 use crate::ledger::state::ChainState;
 use crate::limits::SHOWN_REJECTIONS;
 use crate::replica::{Alarm, CommittedBlock, Event, Replica};
-use crate::types::hash::{BlockHash, Txid};
+use crate::types::hash::{BlockHash, MasternodeId, Txid};
 use crate::types::id_map::IdState;
 use crate::types::keys::PublicKey;
 use crate::types::lock::Lock;
@@ -167,11 +167,17 @@ impl View {
 
     /// A registration of this consensus key that no block holds yet, the one that has come furthest. Looks at all.
     pub fn registration(&self, key: &PublicKey) -> Option<(Txid, Status)> {
-        let registers = |pending: &Pending| {
-            let payload = &pending.tx.body().payload;
-            matches!(payload, Payload::Register(register) if register.consensus_key == *key)
-        };
-        let under_way = self.pending.iter().filter(|entry| entry.status < Status::Archived && registers(entry));
+        self.under_way(|payload| matches!(payload, Payload::Register(register) if register.consensus_key == *key))
+    }
+
+    /// The same of what asks for this masternode to leave.
+    pub fn unregistration(&self, id: &MasternodeId) -> Option<(Txid, Status)> {
+        self.under_way(|payload| matches!(payload, Payload::Unregister { masternode } if masternode == id))
+    }
+
+    fn under_way(&self, is_wanted: impl Fn(&Payload) -> bool) -> Option<(Txid, Status)> {
+        let is_wanted = |pending: &Pending| is_wanted(&pending.tx.body().payload);
+        let under_way = self.pending.iter().filter(|entry| entry.status < Status::Archived && is_wanted(entry));
         under_way.map(|entry| (*entry.key(), entry.status)).max_by_key(|(txid, status)| (*status, *txid))
     }
 

@@ -3,7 +3,8 @@
 use super::errors::Failure;
 use super::participation::Participation;
 use crate::chain::spec::Chain;
-use crate::limits::MAX_RPC_READS;
+use crate::limits::{IDLE_SLOTS, MAX_RPC_READS};
+use crate::node::clock;
 use crate::node::handle::NodeHandle;
 use crate::node::view::View;
 use crate::storage::store::Archive;
@@ -35,6 +36,14 @@ impl Context {
         let first_sequence = seconds.saturating_mul(1 << SEQUENCE_BITS);
         let (participation, reads) = (Participation::default(), Arc::new(Semaphore::new(MAX_RPC_READS)));
         Self { node, participation, reads, first_sequence }
+    }
+
+    /// For how many slots there has been no block while this node ran, if for more than happens to a chain that goes on.
+    pub fn idle_slots(&self) -> Option<u64> {
+        let (chain, now) = (self.chain(), clock::now());
+        let since_tip = chain.slot_at(now).get().saturating_sub(self.view().tip().header.slot.get());
+        let since_start = now.since(self.node.started()) / chain.slot_ms.max(1);
+        Some(since_tip.min(since_start)).filter(|slots| *slots > IDLE_SLOTS)
     }
 
     /// The chain.

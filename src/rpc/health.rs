@@ -18,6 +18,7 @@ pub async fn health(context: &Arc<Context>) -> Health {
         signing(context),
         peers(context),
         syncing(context),
+        blocks(context),
         clock(context),
         beacon(context),
         disk(context).await,
@@ -67,6 +68,18 @@ fn syncing(context: &Context) -> Check {
         false => format!("at height {height}"),
     };
     Check { name: "syncing", ok: !is_behind, detail }
+}
+
+/// A chain without two thirds of its weight stands still, with whatever its nodes do.
+fn blocks(context: &Context) -> Check {
+    let idle = context.idle_slots();
+    let detail = match idle {
+        None => "come".to_owned(),
+        Some(slots) => {
+            format!("none for {slots} slots: two thirds of the weight have to sign, and do not, or are not reached")
+        }
+    };
+    Check { name: "blocks", ok: idle.is_none(), detail }
 }
 
 /// A clock that is off by more than the chain allows makes for proposals that nobody prepares.

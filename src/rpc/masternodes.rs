@@ -80,8 +80,11 @@ fn masternode_status(context: &Context, _: &Arguments) -> Result<MasternodeStatu
         record,
         details: shown.as_ref(),
         registration: key.and_then(|key| context.view().registration(&key)),
+        unregistration: record.and_then(|record| context.view().unregistration(&record.id)),
         other_here,
         silent,
+        idle_slots: context.idle_slots(),
+        has_peers: !context.node.network().peers().is_empty(),
     };
     let verdict = facts.judge();
     Ok(MasternodeStatus {

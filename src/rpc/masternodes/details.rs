@@ -8,7 +8,7 @@ use crate::node::clock;
 use crate::rpc::context::Context;
 use crate::rpc::errors::Failure;
 use crate::rpc::participation::{Commits, Counted};
-use crate::rpc::types::{MasternodeDetails, MasternodeEntry, Turn};
+use crate::rpc::types::{MasternodeDetails, MasternodeEntry, Text, Turn};
 use crate::storage::store::StoreError;
 use crate::types::block::Header;
 use crate::types::keys::PublicKey;
@@ -104,6 +104,7 @@ impl Context {
         let begins = |epoch: Epoch| chain.epoch_begins(epoch, tip.header.opened, next_slot).0;
         Ok(MasternodeDetails {
             entry: self.masternode_entry(record, &commits, &self.connected_masternodes()),
+            unregistration: self.view().unregistration(&record.id).map(|(txid, _)| Text(txid)),
             queue_position: ahead.map(|ahead| ahead.saturating_add(1)),
             earliest_epoch: moves_in.map(Epoch::get),
             earliest_time: moves_in.map(begins),

@@ -25,10 +25,16 @@ pub struct Facts<'a> {
     pub details: Option<&'a MasternodeDetails>,
     /// A registration of the key that no block holds yet.
     pub registration: Option<(Txid, Status)>,
+    /// What asks for the masternode to leave and is in no block yet.
+    pub unregistration: Option<(Txid, Status)>,
     /// Where the key has no record: one of another key, at the address that this node tells others.
     pub other_here: Option<&'a Masternode>,
     /// Why the node signs nothing, if so.
     pub silent: Option<String>,
+    /// For how many slots there has been no block, if for more than happens.
+    pub idle_slots: Option<u64>,
+    /// Whether the node has any link.
+    pub has_peers: bool,
 }
 
 /// In one word.
@@ -67,7 +73,10 @@ const RULES: [(State, Condition); 10] = [
     (State::KeyMismatch, |facts| facts.record.is_none() && facts.registration.is_none() && facts.other_here.is_some()),
     (State::Slashed, |facts| facts.record.is_some_and(|record| record.slashed)),
     (State::Unbonding, |facts| matches!(facts.registered(), Some(MasternodeState::Unbonding { .. }))),
-    (State::Leaving, |facts| facts.registered() == Some(MasternodeState::Leaving)),
+    (State::Leaving, |facts| match facts.registered() {
+        Some(state) => state == MasternodeState::Leaving || facts.unregistration.is_some(),
+        None => false,
+    }),
     (State::Pending, |facts| match facts.registered() {
         Some(state) => state == MasternodeState::Queued,
         None => facts.registration.is_some(),
@@ -138,13 +147,14 @@ impl Facts<'_> {
                 format!("it has left; {}", self.freed()),
                 "nothing; the node may be stopped and the key kept for later".to_owned(),
             ),
+            State::Leaving if self.registered() != Some(MasternodeState::Leaving) => self.explain_unregistration(),
             State::Leaving => match &self.silent {
                 None => (
-                    format!("its owner asked to leave, and it votes and is paid until {}; {}", self.moves(), self.freed()),
+                    format!("its owner asked to leave: it goes {}, and votes and is paid until then; {}", self.moves(), self.freed()),
                     "keep the node running until the state is unbonding".to_owned(),
                 ),
                 Some(silent) => (
-                    format!("its owner asked to leave, and it is in the set until {}; {}", self.moves(), self.freed()),
+                    format!("its owner asked to leave: it goes {}, and is in the set until then; {}", self.moves(), self.freed()),
                     format!("look to it that the node signs until then: {silent}"),
                 ),
             },
@@ -153,13 +163,26 @@ impl Facts<'_> {
             State::Active => {
                 let (missed, commits) = self.recent();
                 let signed = commits.saturating_sub(missed);
-                (format!("it is in the set and signed {signed} of the last {commits} commits"), "nothing".to_owned())
+                let why = format!("it is in the set and signed {signed} of the last {commits} commits");
+                match self.idle_slots {
+                    None => (why, "nothing".to_owned()),
+                    Some(slots) => (
+                        format!("{why}; but there has been no block for {slots} slots"),
+                        "see who of the others is not connected (timed masternode list, get_peer_info): it takes two thirds of \
+                         the weight"
+                            .to_owned(),
+                    ),
+                }
             }
             State::NotRegistered => match self.key {
                 None => text(
                     "this node has no masternode key",
                     "to run a masternode, set masternode.key_file (timed init --masternode makes a key), then: timed \
                      masternode register",
+                ),
+                Some(key) if !self.has_peers => (
+                    format!("the key {key} of this node is not registered, as far as a node without any peer knows"),
+                    "first let it find others: p2p.seeds names nodes to begin with; then see whether it is level".to_owned(),
                 ),
                 Some(key) => (
                     format!("the key {key} of this node is not registered"),
@@ -178,6 +201,14 @@ impl Facts<'_> {
             "set masternode.key_file to the registered key, with its votes.log beside the data; if that key runs elsewhere, \
              have its owner update the endpoint: never run one key at two places"
                 .to_owned(),
+        )
+    }
+
+    fn explain_unregistration(&self) -> (String, String) {
+        let which = self.unregistration.map_or_else(String::new, |(txid, _)| format!(" ({txid})"));
+        (
+            format!("its owner asks to leave{which}, which waits for its block; until it goes, it votes and is paid"),
+            "keep the node running until the state is unbonding".to_owned(),
         )
     }
 
@@ -202,8 +233,9 @@ impl Facts<'_> {
     fn explain_missing(&self) -> (String, String) {
         match &self.silent {
             Some(silent) => (
-                format!("it is in the set and this node signs nothing: {silent}"),
-                "do what that says (docs/operating.md); until then it is not paid".to_owned(),
+                "it is in the set and this node signs nothing, so it is not paid, unless another node signs with its key"
+                    .to_owned(),
+                format!("see docs/operating.md: {silent}"),
             ),
             None => {
                 let (missed, commits) = self.recent();

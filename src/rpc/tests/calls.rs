@@ -174,7 +174,7 @@ async fn paths_and_methods_of_http() {
     let (status, _, health) = served.http("GET", "/health", &[], "").await;
     let health: Value = serde_json::from_str(&health).unwrap();
     let names: Vec<&str> = health["checks"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["node", "alarm", "signing", "peers", "syncing", "clock", "beacon", "disk"]);
+    assert_eq!(names, ["node", "alarm", "signing", "peers", "syncing", "blocks", "clock", "beacon", "disk"]);
     assert_eq!(status, if health["healthy"] == true { 200 } else { 503 });
     assert_eq!(served.ok("get_health", json!([])).await["status"], health["status"]);
     assert_eq!(served.http("GET", "/", &[], "").await.0, 405);

@@ -5,7 +5,7 @@ use crate::types::keys::SecretKey;
 use crate::types::lock::Lock;
 use crate::types::number::Amount;
 use crate::types::transaction::{OutPoint, Payload, Transaction, TxOut};
-use crate::wallet::build::{Coin, Consent, Content, Identity, Plan, Rules, plan_change, plan_registration};
+use crate::wallet::build::{Coin, Content, Identity, Plan, Rules, plan_change, plan_registration};
 use serde_json::{Value, json};
 
 impl Served {
@@ -30,7 +30,9 @@ impl Served {
         let collateral = TxOut { value: self.chain.tiers[0].collateral, lock: Lock::of_key(&payer().public_key()) };
         let identity =
             Identity { consensus_key: consensus.public_key(), payout: lock(3), endpoint: endpoint.to_owned() };
-        let mut plan = plan_registration(&[self.coin(coin)], collateral, &identity, b"", &self.rules()).unwrap();
+        let mut plan =
+            plan_registration(&[self.coin(coin)], collateral, &identity, Content::of_payment(b""), &self.rules())
+                .unwrap();
         plan.set_proof(consensus.sign(&plan.proof_digest(&self.chain.id()).unwrap()));
         self.signed(&plan)
     }
@@ -141,8 +143,9 @@ async fn the_last_masternode_that_asked_to_leave_stays_and_is_told_so() {
     let served = Served::start().await;
     let own = served.ok("list_masternodes", json!([])).await["masternodes"][0]["id"].clone();
     let masternode = crate::types::hash::MasternodeId::from_hex(own.as_str().unwrap()).unwrap();
-    let consent = Some(Consent::Key(Lock::of_key(&payer().public_key())));
-    let content = Content { memo: Vec::new(), payload: Payload::Unregister { masternode }, consent };
+    let consent = Some(Lock::of_key(&payer().public_key()));
+    let payload = Payload::Unregister { masternode };
+    let content = Content { payload, consent, ..Content::of_payment(b"") };
     let plan = plan_change(&[served.coin(0)], &content, &served.rules()).unwrap();
     served.send_until(&served.signed(&plan), "archived").await;
     let status = served.ok("masternode_status", json!([])).await;

@@ -1,7 +1,7 @@
 //! Masternodes.
 
 use super::{OutPointInfo, Text};
-use crate::types::hash::MasternodeId;
+use crate::types::hash::{MasternodeId, Txid};
 use crate::types::keys::PublicKey;
 use crate::types::number::Amount;
 use serde::Serialize;
@@ -64,6 +64,8 @@ pub struct MasternodeDetails {
     /// As in a list.
     #[serde(flatten)]
     pub entry: MasternodeEntry,
+    /// What asks for it to leave and is in no block yet.
+    pub unregistration: Option<Text<Txid>>,
     /// Its place among those who wait to enter or to leave, 1 for the first; `None` if it does not wait.
     pub queue_position: Option<usize>,
     /// The epoch with which the wait ends, if nobody else asks for anything.

@@ -42,6 +42,7 @@ fn details(recent_missed: usize) -> MasternodeDetails {
     };
     MasternodeDetails {
         entry: MasternodeEntry { record, connected: true, votes_missed: 0 },
+        unregistration: None,
         queue_position: Some(2),
         earliest_epoch: Some(7),
         earliest_time: None,
@@ -66,8 +67,11 @@ fn nothing() -> Facts<'static> {
         record: None,
         details: None,
         registration: None,
+        unregistration: None,
         other_here: None,
         silent: None,
+        idle_slots: None,
+        has_peers: true,
     }
 }
 
@@ -85,11 +89,15 @@ fn every_state_has_its_cause() {
     let cases = [
         (nothing(), State::NotRegistered, "not registered"),
         (Facts { key: None, ..nothing() }, State::NotRegistered, "no masternode key"),
+        (Facts { has_peers: false, ..nothing() }, State::NotRegistered, "without any peer"),
         (Facts { registration: under_way, ..nothing() }, State::Pending, "is final and waits"),
         (of(&queued, &good), State::Pending, "number 2"),
         (of(&active, &good), State::Active, "8 of the last 10"),
         (of(&active, &bad), State::MissingVotes, "3 of the last 10"),
-        (Facts { silent: silent(), ..of(&active, &good) }, State::MissingVotes, "no votes.log"),
+        (Facts { idle_slots: Some(7), ..of(&active, &good) }, State::Active, "no block for 7 slots"),
+        (Facts { silent: silent(), ..of(&active, &good) }, State::MissingVotes, "signs nothing"),
+        (Facts { unregistration: under_way, ..of(&active, &bad) }, State::Leaving, "waits for its block"),
+        (Facts { unregistration: under_way, ..of(&leaving, &bad) }, State::Leaving, "epoch 7"),
         (of(&leaving, &bad), State::Leaving, "epoch 7"),
         (of(&unbonding, &bad), State::Unbonding, "epoch 9"),
         (of(&slashed[0], &bad), State::Slashed, "exclude each other"),
