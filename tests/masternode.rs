@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use timed::chain::spec::ChainSpec;
@@ -14,7 +15,7 @@ use timed::types::keys::{SecretKey, Signature};
 use timed::types::lock::Lock;
 use timed::types::number::Amount;
 use timed::types::transaction::{OutPoint, Transaction, TxOut};
-use timed::wallet::build::{Coin, Identity, Plan, Rules, plan_payment, plan_registration};
+use timed::wallet::build::{Coin, Content, Identity, Plan, Rules, plan_payment, plan_registration};
 
 const RULES: Rules = Rules { fee_rate: 100, min_output: Amount::new(10_000), max_tx_bytes: 100_000 };
 
@@ -73,7 +74,7 @@ impl User {
         let (consensus_key, payout) = (self.consensus.public_key(), self.coin().lock);
         let identity = Identity { consensus_key, payout, endpoint: "mn.example.org:24000".to_owned() };
         let collateral = TxOut { value: Amount::new(100_000_000_000), lock: Lock::KeyHash([9; 32]) };
-        plan_registration(&[self.coin()], collateral, &identity, b"", &RULES).unwrap()
+        plan_registration(&[self.coin()], collateral, &identity, Content::of_payment(b""), &RULES).unwrap()
     }
 
     fn prove(&self, request: &str, key: &str) -> Output {
@@ -115,6 +116,44 @@ fn what_makes_no_sense_is_refused_before_a_node_is_asked() {
 }
 
 #[test]
+fn a_configuration_that_init_writes_is_good_from_any_folder() {
+    let user = User::new();
+    let made = user.timed(&["init", "--chain", "net/chain.toml", "--data-dir", "n5", "--masternode"]);
+    assert!(made.status.success(), "{made:?}");
+    let config = user.path("n5/config.toml");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_timed"));
+    let checked = check.args(["check", "--config"]).arg(config).current_dir("/").output().unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_not_waited_for() {
+    let user = User::new();
+    // It takes the connection and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let output = user.timed(&["--rpc-url", &url, "masternode", "status"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("no answer from"), "{said}");
+}
+
+#[test]
+fn a_cookie_that_is_not_taken_is_told_apart_from_no_answer() {
+    let user = User::new();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", other.local_addr().unwrap());
+    let answer = std::thread::spawn(move || {
+        let (mut socket, _) = other.accept().unwrap();
+        socket.read(&mut [0; 4_096]).unwrap();
+        socket.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").unwrap();
+    });
+    let output = user.timed(&["--rpc-url", &url, "masternode", "status"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("does not take the cookie"), "{said}");
+    answer.join().unwrap();
+}
+
+#[test]
 fn a_proof_is_made_without_a_node_and_is_of_this_registration_alone() {
     let user = User::new();
     let plan = user.request();
@@ -136,7 +175,8 @@ fn a_proof_is_made_without_a_node_and_is_of_this_registration_alone() {
 #[test]
 fn a_key_proves_nothing_but_registrations_of_its_own() {
     let user = User::new();
-    let payment = plan_payment(&[user.coin()], Lock::KeyHash([1; 32]), Amount::new(20_000), b"", &RULES).unwrap();
+    let to = TxOut { value: Amount::new(20_000), lock: Lock::KeyHash([1; 32]) };
+    let payment = plan_payment(&[user.coin()], to, &Content::of_payment(b""), &RULES).unwrap();
     let request = unsigned(&user.request());
     for (request, key, code, expected) in [
         ("zz", "mn.key", 2, "hex digits"),

@@ -150,3 +150,68 @@ fn amounts_that_are_none_are_refused_before_anything_else() {
         assert_eq!(code, 2, "{said}");
     }
 }
+
+#[test]
+fn an_address_of_several_keys_is_that_of_its_owners_in_any_order() {
+    let user = User::new();
+    let mut keys = Vec::new();
+    for (n, name) in [(1u8, "a.key"), (2, "b.key")] {
+        user.write(name, &format!("{}\n", format!("{n:02x}").repeat(32)));
+        let shown = user.done(&["--key-file", name, "address", "--keys"], "");
+        let (address, key) = shown.trim().split_once(' ').unwrap();
+        assert_eq!(user.done(&["--key-file", name, "address"], "").trim(), address);
+        keys.push(key.to_owned());
+    }
+    let made = user.done(&["new"], "");
+    let shown = user.done(&["address", "--keys"], "");
+    assert!(shown.starts_with(field(&made, "address")) && shown.trim().len() > 64, "{shown}");
+    let (one, two) = (&keys[0], &keys[1]);
+    // Nothing has to be here to name it, nor is any wallet asked.
+    let poor = User::new();
+    let address = poor.done(&["address", "--multisig", &format!("2:{one},{two}")], "");
+    assert!(address.starts_with("rtime1p"), "{address}");
+    assert_eq!(user.done(&["address", "--multisig", &format!("2:{two},{one}")], ""), address);
+    assert_ne!(user.done(&["address", "--multisig", &format!("1:{two},{one}")], ""), address);
+    for (arguments, expected) in [
+        (vec!["address", "--multisig", "2:ab"], "COUNT:KEY"),
+        (vec!["address", "--multisig", &format!("3:{one},{two}")], "at least one and at most all"),
+        (vec!["new", "--multisig", &format!("2:{one},{two}")], "leave it away"),
+        (vec!["address", "--keys", "--multisig", &format!("2:{one},{two}")], "cannot be used with"),
+    ] {
+        let (code, said) = poor.refused(&arguments, "");
+        assert!(code == 2 && said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_command_quietly() {
+    let user = User::new();
+    user.write("a.key", &format!("{}\n", "07".repeat(32)));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_timed"));
+    command.args(["--chain", "dev", "wallet", "--key-file", "a.key", "address"]).current_dir(user.folder.path());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(141), ""));
+}
+
+/// The settings of a terminal on which a command was interrupted while it asked for a passphrase.
+#[test]
+fn an_interrupt_at_a_question_for_a_passphrase_leaves_the_terminal_as_it_was() {
+    let user = User::new();
+    let program = env!("CARGO_BIN_EXE_timed");
+    // The command gets the interrupt as from the keyboard, as soon as it has asked.
+    let script = format!(
+        "before=$(stty -g); {program} --chain dev wallet --wallet x.json new & pid=$!; \
+         until stty -a | grep -q -- '-echo '; do sleep 0.05; done; kill -INT $pid; wait $pid; echo code $?; \
+         [ \"$before\" = \"$(stty -g)\" ] && echo as it was"
+    );
+    let script = format!("timeout --foreground 60 bash -c '{}'", script.replace('\'', "'\\''"));
+    let made = Command::new("script").args(["-qec", &script, "/dev/null"]).current_dir(user.folder.path()).output();
+    let Ok(output) = made else {
+        println!("SKIPPED: a command on a terminal needs script, of util-linux");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("code 130") && said.contains("as it was"), "{said}");
+}

@@ -16,12 +16,12 @@ const MIN_FREE_BYTES: u64 = 512 * 1024 * 1024;
 pub fn run(global: &Global) -> Result<(), CliError> {
     let config = global.settings()?;
     let spec = config.chain_spec().map_err(CliError::usage)?;
-    println!("{}", describe(&config.chain, spec.clone()).map_err(CliError::Usage)?);
+    say!("{}", describe(&config.chain, spec.clone()).map_err(CliError::Usage)?);
     let mut problems = Vec::new();
     let mut report = |what: &str, outcome: Result<String, String>| match outcome {
-        Ok(fine) => println!("{what:<15} {fine}"),
+        Ok(fine) => say!("{what:<15} {fine}"),
         Err(problem) => {
-            println!("{what:<15} {problem}");
+            say!("{what:<15} {problem}");
             problems.push(what.to_owned());
         }
     };

@@ -3,6 +3,7 @@
 use base64ct::{Base64, Encoding as _};
 use jsonrpsee::core::client::{ClientT as _, Error as ClientError};
 use jsonrpsee::core::params::{ArrayParams, BatchRequestBuilder};
+use jsonrpsee::http_client::transport::Error as HttpError;
 use jsonrpsee::http_client::{HeaderMap, HeaderValue, HttpClient};
 use jsonrpsee::types::ErrorObject;
 use serde_json::Value;
@@ -40,6 +41,15 @@ pub enum CallError {
         url: String,
         /// What went wrong.
         reason: String,
+    },
+    /// It wants to know who calls, or does not believe it.
+    #[error(
+        "{url} does not take the cookie of this call: it is that of another node, or of another run. With --rpc-url, leave \
+        --config and --data-dir of other nodes away"
+    )]
+    Unauthorized {
+        /// Where.
+        url: String,
     },
     /// Something answers, and it is no answer to the call.
     #[error("the answer of {url} makes no sense: {reason}")]
@@ -148,6 +158,9 @@ impl Client {
 
     fn explain(&self, error: ClientError) -> CallError {
         match error {
+            ClientError::Transport(error) if is_unauthorized(&*error) => {
+                CallError::Unauthorized { url: self.url.clone() }
+            }
             ClientError::Call(object) => refused(&object),
             wrong @ (ClientError::ParseError(_) | ClientError::InvalidRequestId(_)) => {
                 CallError::Nonsense { url: self.url.clone(), reason: wrong.to_string() }
@@ -159,6 +172,11 @@ impl Client {
     fn unreachable(&self, reason: &impl ToString) -> CallError {
         CallError::Unreachable { url: self.url.clone(), reason: reason.to_string() }
     }
+}
+
+/// HTTP 401.
+fn is_unauthorized(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(HttpError::Rejected { status_code: 401 }))
 }
 
 fn refused(object: &ErrorObject<'_>) -> CallError {

@@ -111,10 +111,10 @@ fn init(nodes: u16, dir: &Path, mut spec: ChainSpec, base_port: u16) -> Result<(
     // Last: without it the folder is no network yet.
     data_dir::write_new(&chain_file, &spec.to_toml().map_err(CliError::failure)?)?;
     let address = to_address(&owner, &spec.address_hrp).map_err(CliError::failure)?;
-    println!("chain     {} ({})", chain_file.display(), spec.id());
-    println!("faucet    {address}, key in {}", dir.join(FAUCET_KEY_FILE).display());
-    (0..nodes).for_each(|node| println!("node {node}    RPC http://127.0.0.1:{}", p2p(node) + 1));
-    println!("\nrun it with: timed devnet run --dir {}", dir.display());
+    say!("chain     {} ({})", chain_file.display(), spec.id());
+    say!("faucet    {address}, key in {}", dir.join(FAUCET_KEY_FILE).display());
+    (0..nodes).for_each(|node| say!("node {node}    RPC http://127.0.0.1:{}", p2p(node) + 1));
+    say!("\nrun it with: timed devnet run --dir {}", dir.display());
     Ok(())
 }
 

@@ -2,9 +2,11 @@
 
 use super::data_dir::{self, CONFIG_FILE, MASTERNODE_KEY_FILE, NODE_KEY_FILE};
 use super::{CliError, Global};
+use crate::chain::spec::ChainSpec;
 use crate::config::ports;
 use crate::keyfile;
 use crate::node::fresh_votes_log;
+use std::path::{Path, PathBuf};
 
 /// What to make.
 #[derive(clap::Args, Debug)]
@@ -17,6 +19,15 @@ pub struct Arguments {
 /// The configuration with every key.
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
+/// The chain as a configuration names it that is used from any folder.
+fn from_anywhere(chain: &str) -> PathBuf {
+    let file = Path::new(chain);
+    if ChainSpec::builtin(chain).is_some() {
+        return file.to_owned();
+    }
+    file.canonicalize().unwrap_or_else(|_| file.to_owned())
+}
+
 /// Makes it.
 pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
     let config = global.settings()?;
@@ -27,7 +38,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
     data_dir::keep_chain(&folder, &spec)?;
     let node_key = folder.join(NODE_KEY_FILE);
     let key = keyfile::read_or_create(&node_key).map_err(CliError::failure)?;
-    println!("node key    {} ({})", node_key.display(), key.public_key());
+    say!("node key    {} ({})", node_key.display(), key.public_key());
     let masternode_key = folder.join(MASTERNODE_KEY_FILE);
     if arguments.masternode {
         let key = if masternode_key.exists() {
@@ -39,16 +50,16 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
             fresh_votes_log(&folder, spec.id(), key.clone()).map_err(CliError::failure)?;
             key
         };
-        println!("masternode  {} ({})", masternode_key.display(), key.public_key());
+        say!("masternode  {} ({})", masternode_key.display(), key.public_key());
     }
     let file = folder.join(CONFIG_FILE);
     if file.exists() {
-        println!("config      {} was there and stays as it is", file.display());
+        say!("config      {} was there and stays as it is", file.display());
         return Ok(());
     }
     let [p2p, rpc, metrics] = ports(&spec.name);
     let mut text = EXAMPLE
-        .replace("chain = \"mainnet\"", &format!("chain = {:?}", config.chain))
+        .replace("chain = \"mainnet\"", &format!("chain = {:?}", from_anywhere(&config.chain)))
         .replace("# data_dir = \"/var/lib/timed\"", &format!("data_dir = {folder:?}"))
         .replace("0.0.0.0:24000", &format!("0.0.0.0:{p2p}"))
         .replace("127.0.0.1:24001", &format!("127.0.0.1:{rpc}"))
@@ -58,6 +69,6 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
         text = text.replace("# key_file = \"/var/lib/timed/masternode.key\"", &key);
     }
     data_dir::write_new(&file, &text)?;
-    println!("config      {}\n\nstart it with: timed --config {}", file.display(), file.display());
+    say!("config      {}\n\nstart it with: timed --config {}", file.display(), file.display());
     Ok(())
 }

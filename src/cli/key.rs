@@ -61,6 +61,6 @@ fn show(config: &Config, file: &Path, key: &SecretKey) -> Result<(), CliError> {
     let spec = config.chain_spec().map_err(CliError::usage)?;
     let public = key.public_key();
     let address = to_address(&Lock::of_key(&public), &spec.address_hrp).map_err(CliError::failure)?;
-    println!("file        {}\npublic key  {public}\naddress     {address}", file.display());
+    say!("file        {}\npublic key  {public}\naddress     {address}", file.display());
     Ok(())
 }

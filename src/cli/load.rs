@@ -155,10 +155,10 @@ impl Load<'_> {
         let least = least_coin(&first.rules).ok_or_else(|| CliError::failure("the chain's fees pass 2^64 units"))?;
         let (coins, fan_out) = coins::prepare(&self.nodes, &self.key, total, least, &self.progress).await?;
         if !self.arguments.json {
-            println!("nodes           {}", self.urls().join(", "));
-            println!("measured        {METHOD}\n");
+            say!("nodes           {}", self.urls().join(", "));
+            say!("measured        {METHOD}\n");
             if steps.len() > 1 {
-                println!("{TABLE_HEAD}");
+                say!("{TABLE_HEAD}");
             }
         }
         let mut reports = Vec::new();
@@ -170,8 +170,8 @@ impl Load<'_> {
             self.progress.clear();
             match (self.arguments.json, steps.len()) {
                 (true, _) => {}
-                (false, 1) => print!("{report}"),
-                (false, _) => println!("{}", report.table_line()),
+                (false, 1) => say!("{}", report.to_string().trim_end()),
+                (false, _) => say!("{}", report.table_line()),
             }
             reports.push(report);
         }
@@ -270,7 +270,7 @@ impl Load<'_> {
             several => Runs::Several { steps: several },
         };
         let output = Output { method: METHOD, nodes: self.urls(), fan_out_transactions, runs };
-        println!("{}", serde_json::to_string_pretty(&output).map_err(CliError::failure)?);
+        say!("{}", serde_json::to_string_pretty(&output).map_err(CliError::failure)?);
         Ok(())
     }
 }

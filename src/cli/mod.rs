@@ -1,5 +1,8 @@
 //! The command line (`timed --help`): what was asked for, and the configuration it is asked of. One file a command.
 
+#[macro_use]
+mod output;
+
 mod check;
 mod client;
 mod data_dir;
@@ -191,7 +194,8 @@ impl Global {
             [url] => url.clone(),
             _ => return Err(CliError::usage("this command talks to one node: say one --rpc-url")),
         };
-        let is_here = self.rpc_url.is_empty() || self.data_dir.is_some() || self.config.is_some();
+        // A configuration says where its own node is, and another one does not take that one's cookie.
+        let is_here = self.data_dir.is_some() || url == default();
         let folder = data_dir::path_of(&config).ok().filter(|_| is_here);
         let cookie = folder.map(|folder| folder.join(".cookie")).filter(|cookie| cookie.exists());
         Client::new(&url, cookie.as_deref()).map_err(CliError::usage)

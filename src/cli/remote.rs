@@ -23,6 +23,8 @@ const PAGE: u64 = 1_000;
 const STATUS_CHUNK: usize = 100;
 /// The longest single wait that is asked of a node.
 const MAX_WAIT: Duration = Duration::from_secs(30);
+/// How long an answer may take, such a wait among them.
+const PATIENCE: Duration = Duration::from_secs(45);
 /// The code of an error that says: not yet.
 const TIMEOUT_CODE: i32 = -32_001;
 
@@ -208,7 +210,8 @@ impl Unspent {
 impl RemoteNode {
     /// The node that the command line names, if it is on the chain that the command line names.
     pub async fn of(global: &Global) -> Result<Self, CliError> {
-        let node = Self::at(global.client()?).await?;
+        let client = global.client()?.with_timeout(PATIENCE).map_err(CliError::failure)?;
+        let node = Self::at(client).await?;
         if global.chain.is_some() || global.config.is_some() {
             let expected = global.settings()?.chain_spec().map_err(CliError::usage)?;
             let is_launched = !expected.masternodes.is_empty();
@@ -245,7 +248,8 @@ impl RemoteNode {
 
     /// The lock of an address of this chain.
     pub fn lock_of(&self, address: &str) -> Result<Lock, CliError> {
-        from_address(address, &self.hrp).map_err(CliError::usage)
+        let wrong = |error| CliError::usage(format!("\"{address}\": {error}"));
+        from_address(address, &self.hrp).map_err(wrong)
     }
 
     /// Unspent outputs of an address, those that can be spent first.
@@ -329,9 +333,9 @@ impl RemoteNode {
         let begun = Instant::now();
         let txid = self.hand_in(tx).await?;
         // Before the wait: whatever happens then, this is how the payment is found again.
-        println!("txid       {txid}");
+        say!("txid       {txid}");
         let status = self.wait_for(&txid, wait).await?;
-        println!("status     {status}\nafter      {} ms", begun.elapsed().as_millis());
+        say!("status     {status}\nafter      {} ms", begun.elapsed().as_millis());
         Ok(())
     }
 

@@ -19,8 +19,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
     let parameters = arguments.parameters.iter().map(|text| value_of(text)).collect();
     let result = block_on(async { client.call(&arguments.method, parameters).await.map_err(CliError::failure) })?;
     match result {
-        serde_json::Value::String(text) => println!("{text}"),
-        other => println!("{}", serde_json::to_string_pretty(&other).map_err(CliError::failure)?),
+        serde_json::Value::String(text) => say!("{text}"),
+        other => say!("{}", serde_json::to_string_pretty(&other).map_err(CliError::failure)?),
     }
     Ok(())
 }

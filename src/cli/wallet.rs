@@ -34,7 +34,7 @@ enum Command {
         #[arg(long)]
         scan: bool,
     },
-    /// Prints the first address.
+    /// Prints the first address, or that of several keys.
     Address {
         /// Make a new address and print that.
         #[arg(long)]
@@ -42,6 +42,9 @@ enum Command {
         /// Print every address.
         #[arg(long, conflicts_with = "new")]
         all: bool,
+        /// Print the public key beside it, of which addresses of several keys are made.
+        #[arg(long, conflicts_with_all = ["new", "multisig"])]
+        keys: bool,
     },
     /// Prints what the addresses have together.
     Balance,
@@ -61,6 +64,9 @@ enum Command {
     Sign {
         /// The transaction as hex, like `create_raw_transaction` returns it.
         hex: String,
+        /// Sign without asking.
+        #[arg(long)]
+        yes: bool,
     },
     /// Hands in a signed transaction and waits for it.
     Broadcast {
@@ -85,13 +91,13 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
         Command::New => make::new(global, source),
         Command::Restore { addresses, scan } => make::restore(global, source, usize::from(*addresses), *scan),
         Command::Address { new: true, .. } => make::add_address(source),
-        Command::Address { all, .. } => make::addresses(global, source, *all),
+        Command::Address { all, keys, .. } => make::addresses(global, source, *all, *keys),
         Command::Balance => block_on(show::balance(global, source)),
         Command::Unspent => block_on(show::unspent(global, source)),
         Command::History { limit } => block_on(show::history(global, source, usize::from(*limit))),
         Command::Send(send) => block_on(pay::send(global, source, send)),
         Command::Sweep(sweep) => block_on(pay::sweep(global, source, sweep)),
-        Command::Sign { hex } => block_on(pay::sign(global, source, hex)),
+        Command::Sign { hex, yes } => block_on(pay::sign(global, source, hex, *yes)),
         Command::Broadcast { hex, wait } => block_on(pay::broadcast(global, hex, wait)),
     }
 }

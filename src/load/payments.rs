@@ -75,7 +75,7 @@ pub fn sign_all(
 ) -> Result<Vec<Payment>, PaymentError> {
     let lock = Lock::of_key(&key.public_key());
     let signed = |coin: &Coin, memo: &[u8]| -> Result<(Txid, Vec<u8>), PaymentError> {
-        let plans = plan_sweep(std::slice::from_ref(coin), lock, memo, rules)?;
+        let plans = plan_sweep(std::slice::from_ref(coin), lock, &Content::of_payment(memo), rules)?;
         let plan = plans.first().ok_or(BuildError::NothingToSweep)?;
         let tx = plan.sign(chain, |needed| (*needed == lock).then_some(key))?;
         Ok((tx.body.txid(), encode(&tx)))

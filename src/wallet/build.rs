@@ -14,6 +14,7 @@ pub use selection::{plan_change, plan_payment, plan_sweep};
 pub use signing::{SignError, complete, missing_signatures};
 
 use super::amounts;
+use super::multisig::Multisig;
 use crate::limits::MAX_MEMO_BYTES;
 use crate::types::codec::encoded_size;
 use crate::types::keys::{PublicKey, Signature};
@@ -22,14 +23,14 @@ use crate::types::number::Amount;
 use crate::types::transaction::{OutPoint, Payload, Transaction, TxBody, TxOut};
 use std::collections::BTreeSet;
 
-/// An output that can be spent, of one of the wallet's keys.
+/// An output that can be spent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Coin {
     /// Which one.
     pub outpoint: OutPoint,
     /// Units.
     pub value: Amount,
-    /// Whose: a [`Lock::KeyHash`].
+    /// Whose.
     pub lock: Lock,
 }
 
@@ -51,22 +52,10 @@ pub struct Content {
     pub memo: Vec<u8>,
     /// What it does besides moving value.
     pub payload: Payload,
-    /// Who has to agree to that.
-    pub consent: Option<Consent>,
-}
-
-/// Who has to agree besides the owners of what is spent: the owner of a masternode.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Consent {
-    /// Whoever opens this [`Lock::KeyHash`].
-    Key(Lock),
-    /// So many of these keys.
-    Multisig {
-        /// How many.
-        threshold: u8,
-        /// Strictly ascending.
-        keys: Vec<PublicKey>,
-    },
+    /// Who has to agree besides the owners of what is spent: the owner of a masternode.
+    pub consent: Option<Lock>,
+    /// The keys behind the one [`Lock::Multisig`] that is opened, of coins or of the consent.
+    pub multisig: Option<Multisig>,
 }
 
 /// A transaction that only lacks signatures.
@@ -137,39 +126,19 @@ fn missing(amount: Amount, fee: Amount, spendable: Amount) -> Amount {
 impl Content {
     /// Of a payment with a memo.
     pub fn of_payment(memo: &[u8]) -> Self {
-        Self { memo: memo.to_vec(), payload: Payload::Transfer, consent: None }
-    }
-}
-
-impl Consent {
-    /// The lock that is opened by it.
-    pub fn lock(&self) -> Lock {
-        match self {
-            Self::Key(lock) => *lock,
-            Self::Multisig { threshold, keys } => Lock::of_keys(*threshold, keys),
-        }
+        Self { memo: memo.to_vec(), payload: Payload::Transfer, consent: None, multisig: None }
     }
 
-    /// Keys and threshold without signatures, of several keys.
-    fn unsigned(&self) -> Option<Witness> {
-        match self {
-            Self::Key(_) => None,
-            Self::Multisig { threshold, keys } => {
-                let signatures = vec![None; keys.len()];
-                Some(Witness::Multi { threshold: *threshold, keys: keys.clone(), signatures })
-            }
-        }
+    /// The same, spending coins of these keys.
+    pub fn with_multisig(self, multisig: Option<Multisig>) -> Self {
+        Self { multisig, ..self }
     }
 
-    /// A witness of the length that the signed one has.
-    fn blank(&self) -> Witness {
-        match self {
-            Self::Key(_) => blank_key_witness(),
-            Self::Multisig { threshold, keys } => {
-                let signed = |i: usize| (i < usize::from(*threshold)).then_some(Signature([0; 64]));
-                let signatures = (0..keys.len()).map(signed).collect();
-                Witness::Multi { threshold: *threshold, keys: keys.clone(), signatures }
-            }
+    /// A witness of the length that the signed one for `lock` has.
+    fn blank_witness(&self, lock: &Lock) -> Witness {
+        match self.multisig.as_ref().filter(|multisig| multisig.lock() == *lock) {
+            Some(multisig) => multisig.blank(),
+            None => Witness::Key { pubkey: PublicKey([0; 32]), signature: Signature([0; 64]) },
         }
     }
 }
@@ -192,16 +161,13 @@ impl Plan {
 
     /// The locks to be opened, in the order in which the inputs first need them, that of a consent last.
     pub fn locks(&self) -> Vec<Lock> {
-        let mut locks = distinct_locks(&self.coins);
-        let consent = self.content.consent.as_ref().map(Consent::lock);
-        locks.extend(consent.filter(|lock| !locks.contains(lock)));
-        locks
+        locks_of(&self.coins, &self.content)
     }
 }
 
-fn distinct_locks(coins: &[Coin]) -> Vec<Lock> {
+fn locks_of(coins: &[Coin], content: &Content) -> Vec<Lock> {
     let mut seen = BTreeSet::new();
-    coins.iter().map(|coin| coin.lock).filter(|lock| seen.insert(*lock)).collect()
+    coins.iter().map(|coin| coin.lock).chain(content.consent).filter(|lock| seen.insert(*lock)).collect()
 }
 
 fn body_of(coins: &[Coin], outputs: &[TxOut], content: &Content) -> TxBody {
@@ -214,17 +180,12 @@ fn body_of(coins: &[Coin], outputs: &[TxOut], content: &Content) -> TxBody {
     }
 }
 
-fn blank_key_witness() -> Witness {
-    Witness::Key { pubkey: PublicKey([0; 32]), signature: Signature([0; 64]) }
-}
-
 /// The size that the signed transaction will have: a witness has one length, whatever signatures are in it.
 fn size_of(coins: &[Coin], outputs: &[TxOut], content: &Content) -> u64 {
-    let locks = distinct_locks(coins);
-    let mut witnesses = vec![blank_key_witness(); locks.len()];
-    witnesses.extend(content.consent.as_ref().filter(|consent| !locks.contains(&consent.lock())).map(Consent::blank));
+    let witnesses = locks_of(coins, content).iter().map(|lock| content.blank_witness(lock)).collect();
+    let tx = Transaction { body: body_of(coins, outputs, content), witnesses };
     // A size in memory fits 64 bits.
-    u64::try_from(encoded_size(&Transaction { body: body_of(coins, outputs, content), witnesses })).unwrap_or(u64::MAX)
+    u64::try_from(encoded_size(&tx)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -7,4 +7,5 @@ pub mod build;
 pub mod derive;
 pub mod endpoint;
 pub mod keystore;
+pub mod multisig;
 pub mod words;

@@ -18,7 +18,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
     let opened = open(global)?;
     let stats = opened.directory.stats().map_err(CliError::failure)?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&opened, &stats)).map_err(CliError::failure)?);
+        say!("{}", serde_json::to_string_pretty(&as_json(&opened, &stats)).map_err(CliError::failure)?);
     } else {
         print(&opened, &stats);
     }
@@ -60,16 +60,16 @@ fn as_json(opened: &Opened, stats: &Stats) -> Value {
 fn print(opened: &Opened, stats: &Stats) {
     let Sizes { blocks, index, journal, snapshots, votes, mempool } = stats.sizes;
     let total = [blocks, index, journal, snapshots, votes, mempool].into_iter().fold(0, u64::saturating_add);
-    println!("data dir      {}", opened.folder.display());
-    println!("chain         {} {}", opened.chain.name, opened.chain.id());
-    println!("tip           height {}, slot {}, {}", stats.tip.height, stats.tip.slot, stats.hash);
-    println!("epoch         {}, {} validators, {} masternodes", stats.epoch, stats.validators, stats.masternodes);
-    println!("supply        {} units", stats.totals.supply);
-    println!("transactions  {}", grouped(stats.totals.transactions));
-    println!("unspent       {} outputs", grouped(stats.totals.outputs));
-    println!("addresses     {}", grouped(stats.addresses));
-    println!();
-    let row = |name: &str, bytes: u64, what: String| println!("{name:<13} {:>15} bytes  {what}", grouped(bytes));
+    say!("data dir      {}", opened.folder.display());
+    say!("chain         {} {}", opened.chain.name, opened.chain.id());
+    say!("tip           height {}, slot {}, {}", stats.tip.height, stats.tip.slot, stats.hash);
+    say!("epoch         {}, {} validators, {} masternodes", stats.epoch, stats.validators, stats.masternodes);
+    say!("supply        {} units", stats.totals.supply);
+    say!("transactions  {}", grouped(stats.totals.transactions));
+    say!("unspent       {} outputs", grouped(stats.totals.outputs));
+    say!("addresses     {}", grouped(stats.addresses));
+    say!("");
+    let row = |name: &str, bytes: u64, what: String| say!("{name:<13} {:>15} bytes  {what}", grouped(bytes));
     row("blocks/", blocks, format!("height {} to {}", stats.first_block, stats.blocks_height));
     let heights: Vec<String> = stats.snapshots.iter().map(ToString::to_string).collect();
     row(
@@ -83,8 +83,8 @@ fn print(opened: &Opened, stats: &Stats) {
     row("votes.log", votes, String::new());
     row("mempool.dat", mempool, String::new());
     row("together", total, String::new());
-    println!();
+    say!("");
     for (name, entries) in &stats.trees {
-        println!("db {name:<13} {:>15} entries", grouped(*entries));
+        say!("db {name:<13} {:>15} entries", grouped(*entries));
     }
 }

@@ -40,8 +40,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
             return Err(CliError::Failure(format!("nothing was repaired. {text}")));
         }
         let away = directory.leave_to_peers().map_err(CliError::failure)?;
-        println!("put away   {}", away.join(", "));
-        println!("the next start fetches the chain from other nodes; keep masternode.key and votes.log where they are");
+        say!("put away   {}", away.join(", "));
+        say!("the next start fetches the chain from other nodes; keep masternode.key and votes.log where they are");
         return rest(&folder, &findings.problems, &[Remedy::AcceptLostVotes, Remedy::Elsewhere]);
     }
     if !needs(Remedy::Repair) {
@@ -69,7 +69,7 @@ fn repair(directory: Directory, findings: &Findings) -> Result<(), CliError> {
     let repaired = directory.repair(findings, &mut |height: Height| bar.set_position(height.get()));
     bar.finish_and_clear();
     let (directory, away) = repaired.map_err(CliError::failure)?;
-    println!("put away   {}", away.join(", "));
+    say!("put away   {}", away.join(", "));
     let findings = look(&directory)?;
     print(&findings, begin.elapsed());
     match findings.problems.iter().find(|problem| [Part::Index, Part::Blocks].contains(&problem.part)) {
@@ -86,7 +86,7 @@ fn rest(folder: &Path, problems: &[Problem], remedies: &[Remedy]) -> Result<(), 
 
 fn print(findings: &Findings, took: Duration) {
     let chain = findings.chain;
-    println!(
+    say!(
         "blocks     {} from {} to height {}, {} transactions",
         grouped(chain.blocks),
         findings
@@ -95,30 +95,30 @@ fn print(findings: &Findings, took: Duration) {
         grouped(findings.height.get()),
         grouped(chain.transactions)
     );
-    println!("tip        {}", findings.hash);
-    println!("supply     {} units, at every height as issued and as unspent", findings.supply);
-    println!("signatures {} checked", grouped(chain.signatures));
+    say!("tip        {}", findings.hash);
+    say!("supply     {} units, at every height as issued and as unspent", findings.supply);
+    say!("signatures {} checked", grouped(chain.signatures));
     if let Some(index) = findings.index {
         let (outputs, locks) = (grouped(index.outputs), grouped(index.locks));
-        println!(
+        say!(
             "index      as the blocks say up to height {}: {outputs} unspent outputs, {locks} addresses",
             index.height
         );
     }
     if let Some(journal) = findings.journal {
-        println!("journal    {} records, {} of them blocks", grouped(journal.records), grouped(journal.blocks));
+        say!("journal    {} records, {} of them blocks", grouped(journal.records), grouped(journal.blocks));
     }
     if let Some(votes) = findings.votes {
         let (records, (height, epoch)) = (grouped(votes.records), votes.reach);
-        println!("votes.log  {records} records, signed up to height {height} and epoch {epoch}");
+        say!("votes.log  {records} records, signed up to height {height} and epoch {epoch}");
     }
-    findings.notes.iter().for_each(|note| println!("note       {note}"));
+    findings.notes.iter().for_each(|note| say!("note       {note}"));
     let verdict = match findings.problems.len() {
         0 => "all is well".to_owned(),
         1 => "1 part is damaged".to_owned(),
         parts => format!("{parts} parts are damaged"),
     };
-    println!("{verdict} ({}.{:03} s)", took.as_secs(), took.subsec_millis());
+    say!("{verdict} ({}.{:03} s)", took.as_secs(), took.subsec_millis());
 }
 
 /// What is damaged, and what to do about each.

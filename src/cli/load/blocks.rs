@@ -59,12 +59,12 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
         let urls: Vec<&str> = nodes.iter().map(Client::url).collect();
         if arguments.json {
             let output = Output { how: METHOD, nodes: urls, blocks: &blocks };
-            println!("{}", serde_json::to_string_pretty(&output).map_err(CliError::failure)?);
+            say!("{}", serde_json::to_string_pretty(&output).map_err(CliError::failure)?);
             return Ok(());
         }
-        println!("nodes     {}\nmeasured  {METHOD}\n\n{TABLE_HEAD}", urls.join(", "));
-        blocks.iter().for_each(|block| println!("{block}"));
-        println!("\n{}", summary(&blocks).ok_or_else(|| CliError::failure("no block opened a slot meanwhile"))?);
+        say!("nodes     {}\nmeasured  {METHOD}\n\n{TABLE_HEAD}", urls.join(", "));
+        blocks.iter().for_each(|block| say!("{block}"));
+        say!("\n{}", summary(&blocks).ok_or_else(|| CliError::failure("no block opened a slot meanwhile"))?);
         Ok(())
     })
 }

@@ -88,9 +88,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
         let subject = find_subject(first, arguments.address.as_deref()).await?;
         if !arguments.json {
             let Subject { block, transactions_in_block: count, txid, address } = &subject;
-            println!("nodes     {}", urls(&nodes).join(", "));
-            println!("block     {block}, with {count} transactions; {txid}; {address}");
-            println!("measured  {METHOD}\n\n{TABLE_HEAD}");
+            say!("nodes     {}", urls(&nodes).join(", "));
+            say!("block     {block}, with {count} transactions; {txid}; {address}");
+            say!("measured  {METHOD}\n\n{TABLE_HEAD}");
         }
         let methods = if arguments.method.is_empty() { Method::value_variants() } else { &arguments.method };
         let mut reports = Vec::new();
@@ -98,14 +98,14 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
             for connections in &arguments.connections {
                 let report = run_once(&nodes, *method, &subject, *connections, arguments.seconds).await?;
                 if !arguments.json {
-                    println!("{}", report.table_line());
+                    say!("{}", report.table_line());
                 }
                 reports.push(report);
             }
         }
         if arguments.json {
             let output = Output { how: METHOD, nodes: urls(&nodes), subject: &subject, runs: &reports };
-            println!("{}", serde_json::to_string_pretty(&output).map_err(CliError::failure)?);
+            say!("{}", serde_json::to_string_pretty(&output).map_err(CliError::failure)?);
         }
         check(&reports)
     })

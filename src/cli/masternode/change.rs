@@ -3,18 +3,18 @@
 use super::forecast::ChainNow;
 use super::register::check_endpoint;
 use crate::chain::registry::{Masternode, MasternodeState};
-use crate::cli::remote::RemoteNode;
-use crate::cli::wallet::keys::Source;
+use crate::cli::remote::{RemoteNode, get};
+use crate::cli::wallet::keys::{Locked, Source};
 use crate::cli::wallet::pay::{Terms, describe_cost, hand_in};
 use crate::cli::wallet::time;
 use crate::cli::{CliError, Global};
-use crate::limits::MAX_MULTISIG_KEYS;
 use crate::types::address::to_address;
-use crate::types::keys::PublicKey;
 use crate::types::lock::Lock;
 use crate::types::transaction::{Payload, Update as Change};
-use crate::wallet::build::{Consent, Content, plan_change};
-use std::str::FromStr;
+use crate::wallet::build::{BuildError, Content, Plan, Rules, plan_change};
+use crate::wallet::multisig::Multisig;
+use serde::Deserialize;
+use serde_json::json;
 
 /// What to change.
 #[derive(clap::Args, Debug)]
@@ -40,43 +40,18 @@ pub struct Unregister {
     terms: Terms,
 }
 
-/// Which masternode, and who owns it.
+/// Which masternode.
 #[derive(clap::Args, Debug)]
 struct Which {
     /// Its id, or its consensus key.
     #[arg(long, value_name = "ID")]
     masternode: String,
-    /// How many of which public keys the owner is, where that is an address of several keys.
-    #[arg(long, value_name = "COUNT:KEY,KEY,..")]
-    multisig: Option<Multisig>,
 }
 
-/// So many of these keys.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Multisig {
-    threshold: u8,
-    /// Strictly ascending.
-    keys: Vec<PublicKey>,
-}
-
-impl FromStr for Multisig {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = "write it COUNT:KEY,KEY,.., as in 2:ab..,cd..,ef.., each key as 64 hex digits";
-        let (threshold, keys) = text.split_once(':').ok_or(wrong)?;
-        let threshold: u8 = threshold.parse().map_err(|_| wrong)?;
-        let keys: Option<Vec<PublicKey>> = keys.split(',').map(PublicKey::from_hex).collect();
-        let mut keys = keys.ok_or(wrong)?;
-        keys.sort_unstable();
-        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err("one key is named twice".to_owned());
-        }
-        if keys.len() > MAX_MULTISIG_KEYS || !(1..=keys.len()).contains(&usize::from(threshold)) {
-            return Err(format!("it takes 1 to {MAX_MULTISIG_KEYS} keys, and at least one and at most all of them"));
-        }
-        Ok(Self { threshold, keys })
-    }
+/// The part of `get_masternode` that is of use here.
+#[derive(Deserialize)]
+struct DetailsPart {
+    unregistration: Option<String>,
 }
 
 /// Changes payout or endpoint.
@@ -89,30 +64,26 @@ pub async fn update(global: &Global, source: &Source, update: &Update) -> Result
     if let Some(endpoint) = &update.endpoint {
         check_endpoint(&now, endpoint, Some(&record.id))?;
     }
-    let own = locked.locks(&node.hrp)?;
-    let consent = consent(&node, record, &update.which, &own)?;
+    let same_payout = payout.is_none_or(|payout| payout == record.payout);
+    if same_payout && update.endpoint.as_ref().is_none_or(|endpoint| *endpoint == record.endpoint) {
+        return Err(CliError::usage("it is so already: nothing would change"));
+    }
     let change = Change { masternode: record.id, payout, endpoint: update.endpoint.clone() };
-    let content = Content {
-        memo: update.terms.memo.clone().into_bytes(),
-        payload: Payload::Update(change),
-        consent: Some(consent),
-    };
-    let rules = update.terms.rules(&node)?;
-    let plan = plan_change(&node.coins(&own).await?, &content, &rules).map_err(CliError::failure)?;
-    println!("masternode {}", record.id);
+    let (plan, rules) = plan(&node, &locked, record, Payload::Update(change), &update.terms).await?;
+    say!("masternode {}", record.id);
     if let Some(payout) = payout {
         let address = |lock: &Lock| to_address(lock, &node.hrp).map_err(CliError::failure);
-        println!("payout     {} instead of {}", address(&payout)?, address(&record.payout)?);
+        say!("payout     {} instead of {}", address(&payout)?, address(&record.payout)?);
         match record.state {
             // A set keeps the payouts of its beginning.
-            MasternodeState::Active | MasternodeState::Leaving => println!("           {}", now.due(now.epoch.next())),
-            MasternodeState::Queued => println!("           from its first epoch on"),
-            MasternodeState::Unbonding { .. } => println!("           of no effect: it has left and is paid nothing"),
+            MasternodeState::Active | MasternodeState::Leaving => say!("           {}", now.due(now.epoch.next())),
+            MasternodeState::Queued => say!("           from its first epoch on"),
+            MasternodeState::Unbonding { .. } => say!("           of no effect: it has left and is paid nothing"),
         }
     }
     if let Some(endpoint) = &update.endpoint {
-        println!("endpoint   {endpoint} instead of {}", record.endpoint);
-        println!("           with the block that holds this");
+        say!("endpoint   {endpoint} instead of {}", record.endpoint);
+        say!("           with the block that holds this");
     }
     describe_cost(&node, &plan, &rules, 0)?;
     hand_in(source, locked, &node, &[plan], &update.terms).await
@@ -133,32 +104,59 @@ pub async fn unregister(global: &Global, source: &Source, unregister: &Unregiste
             time(record.value)
         )));
     }
-    let own = locked.locks(&node.hrp)?;
-    let consent = consent(&node, record, &unregister.which, &own)?;
-    let payload = Payload::Unregister { masternode: record.id };
-    let content = Content { memo: unregister.terms.memo.clone().into_bytes(), payload, consent: Some(consent) };
-    let rules = unregister.terms.rules(&node)?;
-    let plan = plan_change(&node.coins(&own).await?, &content, &rules).map_err(CliError::failure)?;
-    println!("masternode {}", record.id);
-    match (record.state, exit) {
-        (MasternodeState::Queued, _) => println!("leaves     with the block that holds this: it was never in"),
-        (_, Some((out, _))) => println!("leaves     {out}, at the earliest; until then it has to vote, and is paid"),
-        (_, None) => println!("leaves     once there is room: others wait before it, or it is the last one"),
+    let details: DetailsPart = get(node.client(), "get_masternode", vec![json!(record.id.to_string())]).await?;
+    if let Some(txid) = details.unregistration {
+        return Err(CliError::failure(format!("it is asked to leave already, by {txid}, which waits for its block")));
     }
-    println!("collateral {} back {free}, at the earliest", time(record.value));
+    let payload = Payload::Unregister { masternode: record.id };
+    let (plan, rules) = plan(&node, &locked, record, payload, &unregister.terms).await?;
+    say!("masternode {}", record.id);
+    match (record.state, exit) {
+        (MasternodeState::Queued, _) => say!("leaves     with the block that holds this: it was never in"),
+        (_, Some((out, _))) => say!("leaves     {out}, at the earliest; until then it has to vote, and is paid"),
+        (_, None) => say!("leaves     once there is room: others wait before it, or it is the last one"),
+    }
+    say!("collateral {} back {free}, at the earliest", time(record.value));
     describe_cost(&node, &plan, &rules, 0)?;
     hand_in(source, locked, &node, &[plan], &unregister.terms).await
 }
 
-/// The owner's agreement, as far as this wallet can be part of it.
-fn consent(node: &RemoteNode, record: &Masternode, which: &Which, own: &[(String, Lock)]) -> Result<Consent, CliError> {
+/// The transaction that says it, if the owner can agree here. Whoever signs first pays the fee; if his wallet has no coin
+/// for it, the several keys that own the masternode do, who have to sign anyway.
+async fn plan(
+    node: &RemoteNode,
+    locked: &Locked,
+    record: &Masternode,
+    payload: Payload,
+    terms: &Terms,
+) -> Result<(Plan, Rules), CliError> {
+    let own = locked.own_locks(&node.hrp)?;
+    let consent = Some(consent(node, record, locked.multisig(), &own)?);
+    let content = Content { payload, consent, ..terms.content(locked) };
+    let rules = terms.rules(node)?;
+    let plan = match plan_change(&node.coins(&own).await?, &content, &rules) {
+        Err(BuildError::Insufficient { .. }) if locked.multisig().is_some() => {
+            plan_change(&node.coins(&locked.locks(&node.hrp)?).await?, &content, &rules)
+        }
+        planned => planned,
+    };
+    Ok((plan.map_err(CliError::failure)?, rules))
+}
+
+/// The owner, where this wallet can be part of its agreement.
+fn consent(
+    node: &RemoteNode,
+    record: &Masternode,
+    multisig: Option<&Multisig>,
+    own: &[(String, Lock)],
+) -> Result<Lock, CliError> {
     let owner = to_address(&record.owner, &node.hrp).map_err(CliError::failure)?;
     let is_own = |lock: &Lock| own.iter().any(|(_, own)| own == lock);
-    match (record.owner, &which.multisig) {
+    match (record.owner, multisig) {
         (Lock::KeyHash(_), Some(_)) => {
             Err(CliError::usage(format!("the owner {owner} is one key: leave --multisig away")))
         }
-        (Lock::KeyHash(_), None) if is_own(&record.owner) => Ok(Consent::Key(record.owner)),
+        (Lock::KeyHash(_), None) if is_own(&record.owner) => Ok(record.owner),
         (Lock::KeyHash(_), None) => {
             Err(CliError::failure(format!("masternode {} belongs to {owner}, which is not of this wallet", record.id)))
         }
@@ -166,37 +164,10 @@ fn consent(node: &RemoteNode, record: &Masternode, which: &Which, own: &[(String
             "masternode {} belongs to {owner}, an address of several keys: name them with --multisig COUNT:KEY,KEY,..",
             record.id
         ))),
-        (Lock::Multisig(_), Some(Multisig { threshold, keys })) => {
-            let consent = Consent::Multisig { threshold: *threshold, keys: keys.clone() };
-            if consent.lock() != record.owner {
-                let text = format!("{threshold} of these keys are not the owner {owner}: count or keys are wrong");
-                return Err(CliError::failure(text));
-            }
-            Ok(consent)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_of_several_are_read_in_any_order_and_nonsense_is_not() {
-        let (a, b) = ("aa".repeat(32), "bb".repeat(32));
-        let read: Multisig = format!("2:{b},{a}").parse().unwrap();
-        assert_eq!(read, Multisig { threshold: 2, keys: vec![PublicKey([0xaa; 32]), PublicKey([0xbb; 32])] });
-        for wrong in [
-            "2".to_owned(),
-            "2:".to_owned(),
-            format!("x:{a}"),
-            format!("0:{a}"),
-            format!("2:{a}"),
-            format!("1:{a},{a}"),
-            format!("1:{a},zz"),
-            format!("1:{}", (0..17u8).map(|n| PublicKey([n; 32]).to_string()).collect::<Vec<_>>().join(",")),
-        ] {
-            assert!(wrong.parse::<Multisig>().is_err(), "{wrong}");
-        }
+        (Lock::Multisig(_), Some(multisig)) if multisig.lock() == record.owner => Ok(record.owner),
+        (Lock::Multisig(_), Some(multisig)) => Err(CliError::failure(format!(
+            "{} of these keys are not the owner {owner}: count or keys are wrong",
+            multisig.threshold()
+        ))),
     }
 }

@@ -166,6 +166,14 @@ impl ChainNow {
         Some(self.due(moves_in))
     }
 
+    /// Whether a member of this weight, besides those that are in, would be needed for every quorum.
+    pub fn would_stop_without(&self, weight: Weight) -> bool {
+        let is_in = |record: &&Masternode| matches!(record.state, MasternodeState::Active | MasternodeState::Leaving);
+        let others = Weight::checked_sum(self.registry.iter().filter(is_in).map(|record| record.weight));
+        let total = others.and_then(|others| others.checked_add(weight));
+        others.zip(total).is_none_or(|(others, total)| !others.is_quorum_of(total))
+    }
+
     /// When `record`, unregistered with the next block, would be out of the set, and when its collateral would be free.
     pub fn exit_of(&self, record: &Masternode) -> Option<(Due, Due)> {
         let left_in = match record.state {

@@ -47,7 +47,7 @@ pub async fn run(global: &Global, prove: &Prove) -> Result<(), CliError> {
     eprintln!("collateral {} of {}", time(collateral.value), address(&collateral.lock)?);
     eprintln!("payout     {}", address(&register.payout)?);
     eprintln!("endpoint   {}", register.endpoint);
-    println!("{}", hex::encode(&key.sign(&register.proof_digest(&chain, first, collateral)).0));
+    say!("{}", hex::encode(&key.sign(&register.proof_digest(&chain, first, collateral)).0));
     Ok(())
 }
 

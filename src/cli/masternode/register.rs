@@ -43,8 +43,8 @@ pub struct Register {
     /// Who gets the rewards; the owner if nobody is named.
     #[arg(long, value_name = "ADDRESS")]
     payout: Option<String>,
-    /// Whose the collateral is, who alone can change the masternode and let it leave; the first own address if nobody is
-    /// named.
+    /// Whose the collateral is, who alone can change the masternode and let it leave; if nobody is named, the first own
+    /// address or that of several keys.
     #[arg(long, value_name = "ADDRESS")]
     owner: Option<String>,
     /// The consensus key; masternode.key_file of the configuration, or masternode.key in the data directory, if none is
@@ -85,11 +85,11 @@ pub async fn run(global: &Global, source: &Source, register: &Register) -> Resul
     let locked = source.open()?;
     let node = RemoteNode::of(global).await?;
     let now = ChainNow::of(&node).await?;
-    let own = locked.locks(&node.hrp)?;
+    let from = locked.locks(&node.hrp)?;
     let (value, tier) = collateral(&now, register.tier.as_deref(), amount)?;
     check_endpoint(&now, &register.endpoint, None)?;
     check_key(&now, &prover.public_key())?;
-    let owner = match (&register.owner, own.first()) {
+    let owner = match (&register.owner, from.first()) {
         (Some(owner), _) => node.lock_of(owner)?,
         (None, Some((_, first))) => *first,
         (None, None) => return Err(CliError::failure("the wallet has no address")),
@@ -97,41 +97,47 @@ pub async fn run(global: &Global, source: &Source, register: &Register) -> Resul
     let payout = register.payout.as_deref().map(|payout| node.lock_of(payout)).transpose()?.unwrap_or(owner);
     let identity = Identity { consensus_key: prover.public_key(), payout, endpoint: register.endpoint.clone() };
     let rules = register.terms.rules(&node)?;
-    let (coins, out) = (node.coins(&own).await?, TxOut { value, lock: owner });
-    let plan = plan_registration(&coins, out, &identity, register.terms.memo.as_bytes(), &rules);
+    let (coins, out) = (node.coins(&from).await?, TxOut { value, lock: owner });
+    let plan = plan_registration(&coins, out, &identity, register.terms.content(&locked), &rules);
     let mut plan = plan.map_err(CliError::failure)?;
     let proof = proof(&node, &plan, &prover)?;
 
-    println!("masternode {} of weight {}", tier.name, tier.weight);
-    println!("key        {}", identity.consensus_key);
-    println!("endpoint   {}", identity.endpoint);
+    say!("masternode {} of weight {}", tier.name, tier.weight);
+    say!("key        {}", identity.consensus_key);
+    say!("endpoint   {}", identity.endpoint);
     let address = |lock: &Lock| to_address(lock, &node.hrp).map_err(CliError::failure);
-    let is_own = own.iter().any(|(_, lock)| *lock == owner);
+    let is_own = from.iter().any(|(_, lock)| *lock == owner);
     let whose = if is_own { "" } else { " (not of this wallet: only who has its keys gets the collateral back)" };
-    println!("payout     {}", address(&payout)?);
-    println!("collateral {} of {}{whose}", time(value), address(&owner)?);
+    say!("payout     {}", address(&payout)?);
+    say!("collateral {} of {}{whose}", time(value), address(&owner)?);
     if value > tier.collateral {
-        println!(
+        say!(
             "           {} more than {} takes, for which there is no weight",
             time(difference(value, tier.collateral)),
             tier.name
         );
     }
     describe_future(&now, &plan, &identity, out, tier);
+    if now.would_stop_without(tier.weight) {
+        say!(
+            "           NOTE: with it a third of all weight or more would be this one masternode's, and without its votes"
+        );
+        say!("           no payment and no block is final: have its node up, linked and level before it is let in");
+    }
     describe_cost(&node, &plan, &rules, 1)?;
     let Some(proof) = proof else {
         let tx = Transaction { body: plan.body(), witnesses: Vec::new() };
-        println!(
+        say!(
             "\nNothing is sent. On the machine with the key run, within the time in which this wallet spends nothing:"
         );
-        println!("  timed masternode prove {}", hex::encode(&encode(&tx)));
-        println!("and here the same command again with --proof and what that prints.");
+        say!("  timed masternode prove {}", hex::encode(&encode(&tx)));
+        say!("and here the same command again with --proof and what that prints.");
         return Ok(());
     };
     plan.set_proof(proof);
     let id = plan.body().txid();
     hand_in(source, locked, &node, &[plan], &register.terms).await?;
-    println!("registered {id} (the masternode's id)\n\nAt the node of the masternode: timed masternode status");
+    say!("registered {id} (the masternode's id)\n\nAt the node of the masternode: timed masternode status");
     Ok(())
 }
 
@@ -264,19 +270,16 @@ fn describe_future(now: &ChainNow, plan: &Plan, identity: &Identity, collateral:
         slashed: false,
     };
     match now.entry_of(record) {
-        None => println!("active     not soon: very many wait before it"),
+        None => say!("active     not soon: very many wait before it"),
         Some(entry) => {
-            println!("active     {entry}, at the earliest");
+            say!("active     {entry}, at the earliest");
             // It asks in its first epoch and goes with the end of that.
             let free = now.due(now.spec.unbonded_from(entry.epoch));
-            println!(
-                "locked     until {} epochs after it has left: {free}, at the earliest",
-                now.spec.unbonding_epochs
-            );
+            say!("locked     until {} epochs after it has left: {free}, at the earliest", now.spec.unbonding_epochs);
         }
     }
     let lost = difference(collateral.value, now.spec.value_after_slashing(collateral.value));
-    println!(
+    say!(
         "at stake   {} if the key ever signs two things that exclude each other: run it at one place only",
         time(lost)
     );

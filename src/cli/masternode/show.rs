@@ -8,9 +8,12 @@ use crate::cli::{CliError, Global};
 use crate::types::number::Amount;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Entries of a page.
 const PAGE: u64 = 1_000;
+/// How long a node may take: a script that watches it waits no longer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 struct Status {
@@ -86,11 +89,11 @@ struct Page {
 
 /// Prints how the node's masternode stands. Any state but `active` is a failure, so that scripts need not read.
 pub async fn status(global: &Global, as_json: bool) -> Result<(), CliError> {
-    let client = global.client()?;
+    let client = global.client()?.with_timeout(PATIENCE).map_err(CliError::failure)?;
     let value: Value = get(&client, "masternode_status", vec![]).await?;
     let status: Status = serde_json::from_value(value.clone()).map_err(|e| nonsense("masternode_status", e))?;
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&value).map_err(CliError::failure)?);
+        say!("{}", serde_json::to_string_pretty(&value).map_err(CliError::failure)?);
     } else {
         print_status(&status);
     }
@@ -101,41 +104,33 @@ pub async fn status(global: &Global, as_json: bool) -> Result<(), CliError> {
 }
 
 fn print_status(status: &Status) {
-    println!("state       {}", status.state);
-    println!("why         {}", status.why);
-    println!("what to do  {}", status.what_to_do);
-    println!("tip         block {}, epoch {}", status.height, status.epoch);
-    println!("key         {}", status.consensus_key.as_deref().unwrap_or("none"));
+    say!("state       {}", status.state);
+    say!("why         {}", status.why);
+    say!("what to do  {}", status.what_to_do);
+    say!("tip         block {}, epoch {}", status.height, status.epoch);
+    say!("key         {}", status.consensus_key.as_deref().unwrap_or("none"));
     let Some(details) = &status.masternode else { return };
     let Details { record, participation, .. } = details;
-    println!("masternode  {}", record.id);
+    say!("masternode  {}", record.id);
     if status.consensus_key.as_ref() != Some(&record.consensus_key) {
-        println!("  its key   {}", record.consensus_key);
+        say!("  its key   {}", record.consensus_key);
     }
-    println!("tier        {}, weight {}", record.tier.as_deref().unwrap_or("none"), record.weight);
-    println!(
-        "collateral  {} of {}{}",
-        time(record.value),
-        record.owner,
-        if record.slashed { ", punished" } else { "" }
-    );
-    println!("payout      {}", record.payout);
-    println!("endpoint    {}", record.endpoint);
+    say!("tier        {}, weight {}", record.tier.as_deref().unwrap_or("none"), record.weight);
+    say!("collateral  {} of {}{}", time(record.value), record.owner, if record.slashed { ", punished" } else { "" });
+    say!("payout      {}", record.payout);
+    say!("endpoint    {}", record.endpoint);
     if let Some(position) = details.queue_position {
-        println!("in line     number {position}, {}", due(details.earliest_epoch, details.earliest_time));
+        say!("in line     number {position}, {}", due(details.earliest_epoch, details.earliest_time));
     }
     if details.collateral_epoch.is_some() {
-        println!("free        {}", due(details.collateral_epoch, details.collateral_time));
+        say!("free        {}", due(details.collateral_epoch, details.collateral_time));
     }
     if let Some(turn) = &details.next_turn {
-        println!("leads       view {} of height {}", turn.view, turn.height);
+        say!("leads       view {} of height {}", turn.view, turn.height);
     }
-    println!(
-        "recently    {} of {} commits lack its signature",
-        participation.recent_missed, participation.recent_commits
-    );
+    say!("recently    {} of {} commits lack its signature", participation.recent_missed, participation.recent_commits);
     for part in &participation.epochs {
-        println!(
+        say!(
             "epoch {:<5} {} votes cast, {} missed, {} blocks built, {} received of {}",
             part.epoch,
             part.cast,
@@ -160,13 +155,13 @@ pub async fn list(global: &Global, as_json: bool) -> Result<(), CliError> {
     let client = global.client()?;
     let all = all(&client).await?;
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&all).map_err(CliError::failure)?);
+        say!("{}", serde_json::to_string_pretty(&all).map_err(CliError::failure)?);
         return Ok(());
     }
-    println!("{:<64} {:<10} {:<8} {:>8} {:>6} {:<4} endpoint", "id", "state", "tier", "weight", "missed", "link");
+    say!("{:<64} {:<10} {:<8} {:>8} {:>6} {:<4} endpoint", "id", "state", "tier", "weight", "missed", "link");
     for value in all {
         let record: Record = serde_json::from_value(value).map_err(|e| nonsense("list_masternodes", e))?;
-        println!(
+        say!(
             "{} {:<10} {:<8} {:>8} {:>6} {:<4} {}{}",
             record.id,
             record.state,

@@ -8,15 +8,21 @@ use crate::types::address::{from_address, to_address};
 use crate::types::keys::SecretKey;
 use crate::types::lock::Lock;
 use crate::wallet::keystore::{Keystore, Unlocked};
+use crate::wallet::multisig::Multisig;
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 /// Most bytes of a passphrase.
 const MAX_PASSPHRASE_BYTES: u64 = 1_024;
+
+/// What a shell shows for a command that was interrupted: 128 and the signal's number.
+const INTERRUPTED: i32 = 130;
 
 /// Where the keys are.
 #[derive(clap::Args, Debug)]
@@ -30,34 +36,52 @@ pub struct Source {
     /// File with the wallet's passphrase; without it the terminal is asked.
     #[arg(long, global = true, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// The address of several keys: how many of which public keys it takes. What is spent, shown or changed is then its own;
+    /// each owner signs with the keys he has.
+    #[arg(long, global = true, value_name = "COUNT:KEY,KEY,..")]
+    multisig: Option<Multisig>,
 }
 
-/// Keys as far as they are known without the passphrase.
-pub enum Locked {
-    /// Those of a wallet.
+/// Whose coins are meant, and keys as far as they are known without the passphrase.
+pub struct Locked {
+    own: Own,
+    multisig: Option<Multisig>,
+}
+
+enum Own {
     Wallet(Keystore),
-    /// One key.
     Key(SecretKey),
+    /// For an address of several keys, which can be looked at without any.
+    Nothing,
 }
 
 /// The keys by their locks.
 pub type Keys = BTreeMap<Lock, SecretKey>;
 
 impl Source {
-    /// The wallet's file, for commands that a key file makes no sense for.
+    /// The wallet's file, for commands that nothing but a wallet makes sense for.
     pub fn wallet_file(&self) -> Result<PathBuf, CliError> {
         if self.key_file.is_some() {
             return Err(CliError::usage("--key-file names one key, which is no wallet: say --wallet FILE"));
         }
+        if self.multisig.is_some() {
+            return Err(CliError::usage("--multisig names keys, which are no wallet: leave it away"));
+        }
+        self.file()
+    }
+
+    fn file(&self) -> Result<PathBuf, CliError> {
         self.wallet.clone().map_or_else(default_file, Ok)
     }
 
     /// Opens what is named, without asking for a passphrase.
     pub fn open(&self) -> Result<Locked, CliError> {
-        match &self.key_file {
-            Some(path) => keyfile::read(path).map(Locked::Key).map_err(CliError::failure),
-            None => Keystore::open(&self.wallet_file()?).map(Locked::Wallet).map_err(CliError::failure),
-        }
+        let own = match &self.key_file {
+            Some(path) => keyfile::read(path).map(Own::Key).map_err(CliError::failure)?,
+            None if self.multisig.is_some() && self.wallet.is_none() && !default_file()?.exists() => Own::Nothing,
+            None => Keystore::open(&self.file()?).map(Own::Wallet).map_err(CliError::failure)?,
+        };
+        Ok(Locked { own, multisig: self.multisig.clone() })
     }
 
     /// Opens the wallet with its passphrase.
@@ -68,9 +92,13 @@ impl Source {
 
     /// All keys.
     pub fn keys(&self, locked: Locked) -> Result<Keys, CliError> {
-        match locked {
-            Locked::Wallet(keystore) => Ok(self.unlock(keystore)?.keys().collect()),
-            Locked::Key(key) => Ok(Keys::from([(Lock::of_key(&key.public_key()), key)])),
+        match locked.own {
+            Own::Wallet(keystore) => Ok(self.unlock(keystore)?.keys().collect()),
+            Own::Key(key) => Ok(Keys::from([(Lock::of_key(&key.public_key()), key)])),
+            Own::Nothing => Err(CliError::failure(format!(
+                "there is no wallet {} to sign with: say --wallet FILE or --key-file FILE",
+                default_file()?.display()
+            ))),
         }
     }
 
@@ -102,28 +130,58 @@ impl Source {
 }
 
 impl Locked {
-    /// The addresses on the chain whose addresses start with `hrp`.
+    /// The keys that were named for an address of several.
+    pub fn multisig(&self) -> Option<&Multisig> {
+        self.multisig.as_ref()
+    }
+
+    /// What the addresses of its chain start with, if that is known here.
+    pub fn address_hrp(&self) -> Option<&str> {
+        match &self.own {
+            Own::Wallet(keystore) => Some(keystore.address_hrp()),
+            Own::Key(_) | Own::Nothing => None,
+        }
+    }
+
+    /// The addresses that are meant, on the chain whose addresses start with `hrp`: that of several keys, or all own ones.
     pub fn addresses(&self, hrp: &str) -> Result<Vec<String>, CliError> {
-        match self {
-            Self::Wallet(keystore) if keystore.address_hrp() == hrp => Ok(keystore.addresses().to_vec()),
-            Self::Wallet(keystore) => Err(CliError::usage(format!(
+        match &self.multisig {
+            Some(multisig) => to_address(&multisig.lock(), hrp).map(|address| vec![address]).map_err(CliError::failure),
+            None => self.own_addresses(hrp),
+        }
+    }
+
+    fn own_addresses(&self, hrp: &str) -> Result<Vec<String>, CliError> {
+        match &self.own {
+            Own::Wallet(keystore) if keystore.address_hrp() == hrp => Ok(keystore.addresses().to_vec()),
+            Own::Wallet(keystore) => Err(CliError::usage(format!(
                 "the wallet {} is of a chain whose addresses start with {}1, here they start with {hrp}1: \
                  make another with timed --chain CHAIN wallet --wallet FILE new",
                 keystore.path().display(),
                 keystore.address_hrp(),
             ))),
-            Self::Key(key) => {
+            Own::Key(key) => {
                 let address = to_address(&Lock::of_key(&key.public_key()), hrp).map_err(CliError::failure)?;
                 Ok(vec![address])
             }
+            Own::Nothing => Ok(Vec::new()),
         }
     }
 
-    /// The same as locks.
+    /// The addresses that are meant, with their locks.
     pub fn locks(&self, hrp: &str) -> Result<Vec<(String, Lock)>, CliError> {
-        let addresses = self.addresses(hrp)?.into_iter();
-        addresses.map(|text| from_address(&text, hrp).map(|lock| (text, lock)).map_err(CliError::failure)).collect()
+        with_locks(self.addresses(hrp)?, hrp)
     }
+
+    /// The addresses whose keys are here, with their locks.
+    pub fn own_locks(&self, hrp: &str) -> Result<Vec<(String, Lock)>, CliError> {
+        with_locks(self.own_addresses(hrp)?, hrp)
+    }
+}
+
+fn with_locks(addresses: Vec<String>, hrp: &str) -> Result<Vec<(String, Lock)>, CliError> {
+    let lock = |text: String| from_address(&text, hrp).map(|lock| (text, lock)).map_err(CliError::failure);
+    addresses.into_iter().map(lock).collect()
 }
 
 /// Reads a passphrase from a file: all of it but the end of its line.
@@ -148,23 +206,47 @@ fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, CliError> {
 
 /// Asks on the terminal, without showing what is typed.
 fn ask(prompt: &str) -> Result<Zeroizing<String>, CliError> {
+    leave_terminal_as_it_is()?;
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|e| {
         CliError::failure(format!("no terminal to ask for the passphrase ({e}); say --passphrase-file FILE"))
     })
 }
 
-/// Asks on the terminal whether to go on.
-pub fn confirm(question: &str) -> Result<(), CliError> {
+/// From now on an interrupt (Ctrl-C) ends the program with the terminal as it is now: one that comes while it is asked for a
+/// passphrase would leave it showing nothing of what is typed.
+fn leave_terminal_as_it_is() -> Result<(), CliError> {
+    let Ok(terminal) = File::open("/dev/tty") else { return Ok(()) };
+    let Ok(before) = tcgetattr(&terminal) else { return Ok(()) };
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let wait = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            ready.send(()).ok();
+            interrupt.recv().await;
+            tcsetattr(&terminal, OptionalActions::Now, &before).ok();
+            eprintln!();
+            std::process::exit(INTERRUPTED)
+        })
+    };
+    std::thread::spawn(move || -> std::io::Result<()> { wait() });
+    // If it cannot be waited for, the thread has ended, and with it the channel.
+    is_ready.recv().map_err(|_| CliError::failure("cannot wait for interrupts"))
+}
+
+/// Asks on the terminal whether to go on; `otherwise` says what was not done.
+pub fn confirm(question: &str, otherwise: &str) -> Result<(), CliError> {
     use std::io::Write as _;
     if !std::io::stdin().is_terminal() {
         return Err(CliError::usage("there is no terminal to ask on; say --yes to go on without asking"));
     }
-    print!("{question} [y/N] ");
-    std::io::stdout().flush().map_err(CliError::failure)?;
+    // Not to standard output, which may be for a pipe.
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush().map_err(CliError::failure)?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(CliError::failure)?;
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
-        _ => Err(CliError::failure("not sent")),
+        _ => Err(CliError::failure(otherwise)),
     }
 }

@@ -1,6 +1,6 @@
 //! Making wallets and addresses.
 
-use super::keys::{Locked, Source};
+use super::keys::Source;
 use crate::cli::client::block_on;
 use crate::cli::remote::RemoteNode;
 use crate::cli::{CliError, Global, data_dir};
@@ -23,9 +23,9 @@ pub fn new(global: &Global, source: &Source) -> Result<(), CliError> {
     let words = Words::generate();
     let wallet = create(&file, words, &passphrase, &hrp, 1)?;
     show(&wallet);
-    println!("words     {}", wallet.phrase().as_str());
-    println!("\nWrite the words down and keep them safe. They are not shown again, they are all that brings the money");
-    println!("back if the file or the passphrase is lost, and whoever has them has the money.");
+    say!("words     {}", wallet.phrase().as_str());
+    say!("\nWrite the words down and keep them safe. They are not shown again, they are all that brings the money");
+    say!("back if the file or the passphrase is lost, and whoever has them has the money.");
     Ok(())
 }
 
@@ -66,19 +66,32 @@ async fn find_addresses(global: &Global, wallet: &mut Unlocked) -> Result<(), Cl
 pub fn add_address(source: &Source) -> Result<(), CliError> {
     let keystore = Keystore::open(&source.wallet_file()?).map_err(CliError::failure)?;
     let mut wallet = source.unlock(keystore)?;
-    println!("{}", wallet.add_address().map_err(CliError::failure)?);
+    say!("{}", wallet.add_address().map_err(CliError::failure)?);
     Ok(())
 }
 
-/// Prints the first address, or all.
-pub fn addresses(global: &Global, source: &Source, all: bool) -> Result<(), CliError> {
+/// Prints the first address, or all, with their public keys if asked.
+pub fn addresses(global: &Global, source: &Source, all: bool, with_keys: bool) -> Result<(), CliError> {
     let locked = source.open()?;
-    let hrp = match &locked {
-        Locked::Wallet(keystore) => keystore.address_hrp().to_owned(),
-        Locked::Key(_) => hrp_of(global)?,
+    let hrp = match locked.address_hrp() {
+        Some(hrp) => hrp.to_owned(),
+        // Nobody said which chain, but where a node of it is.
+        None if global.chain.is_none() && global.config.is_none() && !global.rpc_url.is_empty() => {
+            block_on(RemoteNode::of(global))?.hrp
+        }
+        None => hrp_of(global)?,
     };
     let count = if all { usize::MAX } else { 1 };
-    locked.addresses(&hrp)?.iter().take(count).for_each(|address| println!("{address}"));
+    if !with_keys {
+        locked.addresses(&hrp)?.iter().take(count).for_each(|address| say!("{address}"));
+        return Ok(());
+    }
+    let locks = locked.own_locks(&hrp)?;
+    let keys = source.keys(locked)?;
+    for (address, lock) in locks.iter().take(count) {
+        let key = keys.get(lock).ok_or_else(|| CliError::failure(format!("the wallet has no key of {address}")))?;
+        say!("{address} {}", key.public_key());
+    }
     Ok(())
 }
 
@@ -103,8 +116,8 @@ fn create(file: &Path, words: Words, passphrase: &str, hrp: &str, count: usize) 
 }
 
 fn show(wallet: &Unlocked) {
-    println!("wallet    {}", wallet.keystore().path().display());
-    wallet.keystore().addresses().iter().for_each(|address| println!("address   {address}"));
+    say!("wallet    {}", wallet.keystore().path().display());
+    wallet.keystore().addresses().iter().for_each(|address| say!("address   {address}"));
 }
 
 /// Words from standard input: a line of a terminal, or everything from elsewhere.

@@ -10,9 +10,11 @@ use crate::types::hash::MasternodeId;
 use crate::types::hex;
 use crate::types::lock::Lock;
 use crate::types::number::Amount;
-use crate::types::transaction::{Payload, Transaction};
+use crate::types::transaction::{Payload, Transaction, TxOut};
 use crate::wallet::amounts;
-use crate::wallet::build::{Plan, Rules, SignError, complete, missing_signatures, plan_payment, plan_sweep};
+use crate::wallet::build::{Content, Plan, Rules, SignError, complete, missing_signatures, plan_payment, plan_sweep};
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 
 /// What to pay.
 #[derive(clap::Args, Debug)]
@@ -30,7 +32,7 @@ pub struct Send {
 /// Where to bring everything.
 #[derive(clap::Args, Debug)]
 pub struct Sweep {
-    /// Who gets it; the first own address if nobody is named.
+    /// Who gets it; if nobody is named, the first own address or that of several keys.
     #[arg(long, value_name = "ADDRESS")]
     to: Option<String>,
     #[command(flatten)]
@@ -54,6 +56,11 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// What a payment says, and whose keys spend for it.
+    pub fn content(&self, locked: &Locked) -> Content {
+        Content::of_payment(self.memo.as_bytes()).with_multisig(locked.multisig().cloned())
+    }
+
     /// What the chain asks of a payment, with the fee rate that the user wishes.
     pub fn rules(&self, node: &RemoteNode) -> Result<Rules, CliError> {
         let least = node.rules.fee_rate;
@@ -73,8 +80,9 @@ pub async fn send(global: &Global, source: &Source, send: &Send) -> Result<(), C
     let to = node.lock_of(&send.to)?;
     let rules = send.terms.rules(&node)?;
     let coins = node.coins(&locked.locks(&node.hrp)?).await?;
-    let plan = plan_payment(&coins, to, amount, send.terms.memo.as_bytes(), &rules).map_err(CliError::failure)?;
-    println!("pay        {} to {}", time(amount), send.to);
+    let content = send.terms.content(&locked);
+    let plan = plan_payment(&coins, TxOut { value: amount, lock: to }, &content, &rules).map_err(CliError::failure)?;
+    say!("pay        {} to {}", time(amount), send.to);
     describe(&node, &plan, &rules)?;
     hand_in(source, locked, &node, &[plan], &send.terms).await
 }
@@ -83,19 +91,19 @@ pub async fn send(global: &Global, source: &Source, send: &Send) -> Result<(), C
 pub async fn sweep(global: &Global, source: &Source, sweep: &Sweep) -> Result<(), CliError> {
     let locked = source.open()?;
     let node = RemoteNode::of(global).await?;
-    let own = locked.locks(&node.hrp)?;
-    let to = match (&sweep.to, own.first()) {
+    let from = locked.locks(&node.hrp)?;
+    let to = match (&sweep.to, from.first()) {
         (Some(to), _) => to.clone(),
         (None, Some((first, _))) => first.clone(),
         (None, None) => return Err(CliError::failure("the wallet has no address")),
     };
     let rules = sweep.terms.rules(&node)?;
-    let coins = node.coins(&own).await?;
-    let plans =
-        plan_sweep(&coins, node.lock_of(&to)?, sweep.terms.memo.as_bytes(), &rules).map_err(CliError::failure)?;
+    let coins = node.coins(&from).await?;
+    let content = sweep.terms.content(&locked);
+    let plans = plan_sweep(&coins, node.lock_of(&to)?, &content, &rules).map_err(CliError::failure)?;
     for plan in &plans {
         let paid = plan.outputs.first().map_or(Amount::ZERO, |out| out.value);
-        println!("pay        {} to {to}", time(paid));
+        say!("pay        {} to {to}", time(paid));
         describe(&node, plan, &rules)?;
     }
     hand_in(source, locked, &node, &plans, &sweep.terms).await
@@ -109,10 +117,10 @@ fn describe(node: &RemoteNode, plan: &Plan, rules: &Rules) -> Result<(), CliErro
 /// The same of a transaction whose first `paid` outputs are what it is for.
 pub fn describe_cost(node: &RemoteNode, plan: &Plan, rules: &Rules, paid: usize) -> Result<(), CliError> {
     let spent = plan.spent().unwrap_or_default();
-    println!("fee        {} ({} bytes at {} units a byte)", time(plan.fee), plan.size_bytes(), rules.fee_rate);
-    println!("spends     {} outputs of {}", plan.coins.len(), time(spent));
+    say!("fee        {} ({} bytes at {} units a byte)", time(plan.fee), plan.size_bytes(), rules.fee_rate);
+    say!("spends     {} outputs of {}", plan.coins.len(), time(spent));
     for out in plan.outputs.iter().skip(paid) {
-        println!("back       {} to {}", time(out.value), to_address(&out.lock, &node.hrp).map_err(CliError::failure)?);
+        say!("back       {} to {}", time(out.value), to_address(&out.lock, &node.hrp).map_err(CliError::failure)?);
     }
     Ok(())
 }
@@ -126,7 +134,10 @@ pub async fn hand_in(
     terms: &Terms,
 ) -> Result<(), CliError> {
     if !terms.yes {
-        confirm("Send it?")?;
+        match plans.iter().any(|plan| plan.content.multisig.is_some()) {
+            true => confirm("Sign it?", "not signed")?,
+            false => confirm("Send it?", "not sent")?,
+        }
     }
     let keys = source.keys(locked)?;
     for plan in plans {
@@ -146,51 +157,68 @@ fn hand_on(tx: &Transaction, missing: usize) {
         "not sent: {missing} more of its owners have to sign. Give them what follows for timed wallet sign HEX; who signs last \
          hands it in: timed wallet broadcast HEX"
     );
-    println!("{}", hex::encode(&encode(tx)));
+    say!("{}", hex::encode(&encode(tx)));
 }
 
 fn cannot_sign(node: &RemoteNode, error: &SignError) -> CliError {
-    let (SignError::NoKey { lock } | SignError::KeysUnknown { lock }) = error;
-    match (to_address(lock, &node.hrp), error) {
-        (Err(error), _) => CliError::failure(error),
-        (Ok(address), SignError::NoKey { .. }) => {
-            CliError::failure(format!("it needs the agreement of {address}, which is not yours"))
+    let address = |lock: &Lock| to_address(lock, &node.hrp).unwrap_or_else(|error| error.to_string());
+    CliError::failure(match error {
+        SignError::NoKey { lock } => format!("it needs the agreement of {}, which is not yours", address(lock)),
+        SignError::KeysUnknown { lock } => format!(
+            "it needs the agreement of {}, which is of several keys, and does not name them: say --multisig COUNT:KEY,KEY,..",
+            address(lock)
+        ),
+        SignError::Malformed { lock } => {
+            format!("what was signed for {} is damaged: begin anew with who signed first", address(lock))
         }
-        (Ok(address), SignError::KeysUnknown { .. }) => CliError::failure(format!(
-            "it needs the agreement of {address}, which is of several keys, and does not name them: begin with timed masternode \
-             .. --multisig"
-        )),
-    }
+        SignError::BadSignature { .. } => {
+            format!("{error}: it was changed after that, or is of another chain. Begin anew with who signed first")
+        }
+        SignError::NothingToAdd { .. } => error.to_string(),
+    })
 }
 
-/// Signs a transaction that was made elsewhere and prints it. Signatures that it has already stay.
-pub async fn sign(global: &Global, source: &Source, text: &str) -> Result<(), CliError> {
+/// Signs a transaction that was made elsewhere and prints it. Signatures that it has already stay. On a terminal it asks
+/// first, unless the user `is_sure`: the coins of whoever signs may be among those that are spent.
+pub async fn sign(global: &Global, source: &Source, text: &str, is_sure: bool) -> Result<(), CliError> {
     let tx = read(text)?;
     let locked = source.open()?;
     let node = RemoteNode::of(global).await?;
-    let (mut locks, mut spent) = (Vec::new(), Amount::ZERO);
+    let own: BTreeSet<Lock> = locked.own_locks(&node.hrp)?.into_iter().map(|(_, lock)| lock).collect();
+    let (mut needed, mut spent, mut of_own) = (Vec::new(), Amount::ZERO, Amount::ZERO);
     for outpoint in &tx.body.inputs {
         let (lock, value) = node.owner(outpoint).await?;
-        spent =
-            spent.checked_add(value).ok_or_else(|| CliError::failure("the inputs add up to more than 2^64 units"))?;
-        locks.push(lock);
-    }
-    locks.extend(consent(&node, &tx.body.payload).await?);
-    let mut needed: Vec<Lock> = Vec::with_capacity(locks.len());
-    for lock in locks {
-        if !needed.contains(&lock) {
-            needed.push(lock);
+        let too_much = || CliError::failure("the inputs add up to more than 2^64 units");
+        spent = spent.checked_add(value).ok_or_else(too_much)?;
+        if own.contains(&lock) {
+            of_own = of_own.checked_add(value).ok_or_else(too_much)?;
         }
+        needed.push(lock);
     }
+    // To standard error: standard output has the transaction alone, for a pipe.
+    eprintln!("spends     {} outputs of {}", tx.body.inputs.len(), time(spent));
+    eprintln!("           {} of it from addresses of your own", time(of_own));
+    for out in &tx.body.outputs {
+        let whose = if own.contains(&out.lock) { ", your own" } else { "" };
+        let address = to_address(&out.lock, &node.hrp).map_err(CliError::failure)?;
+        eprintln!("pays       {} to {address}{whose}", time(out.value));
+    }
+    needed.extend(consent(&node, &tx.body.payload).await?);
+    let mut seen = BTreeSet::new();
+    needed.retain(|lock| seen.insert(*lock));
     let paid = Amount::checked_sum(tx.body.outputs.iter().map(|out| out.value));
     let fee = paid.and_then(|paid| spent.checked_sub(paid));
     let fee = fee.ok_or_else(|| CliError::failure("the transaction pays more than it spends"))?;
+    eprintln!("fee        {}", time(fee));
+    if !is_sure && std::io::stdin().is_terminal() {
+        confirm("Sign it?", "not signed")?;
+    }
+    let multisig = locked.multisig().cloned();
     let keys: Keys = source.keys(locked)?;
-    let tx = complete(tx, &needed, &node.chain_id, |lock| keys.get(lock)).map_err(|e| cannot_sign(&node, &e))?;
-    eprintln!("fee        {} ({} bytes)", time(fee), encode(&tx).len());
+    let tx = complete(tx, &needed, multisig.as_ref(), &node.chain_id, |lock| keys.get(lock));
+    let tx = tx.map_err(|e| cannot_sign(&node, &e))?;
     match missing_signatures(&tx) {
-        // To standard error: standard output has the transaction alone, for a pipe.
-        0 => println!("{}", hex::encode(&encode(&tx))),
+        0 => say!("{}", hex::encode(&encode(&tx))),
         missing => hand_on(&tx, missing),
     }
     Ok(())
@@ -198,13 +226,19 @@ pub async fn sign(global: &Global, source: &Source, text: &str) -> Result<(), Cl
 
 /// Who has to agree to what a transaction does besides moving value. Says what that is.
 async fn consent(node: &RemoteNode, payload: &Payload) -> Result<Option<Lock>, CliError> {
+    let address = |lock: &Lock| to_address(lock, &node.hrp).map_err(CliError::failure);
     let (what, masternode): (String, &MasternodeId) = match payload {
-        Payload::Transfer | Payload::Register(_) => return Ok(None),
+        Payload::Transfer => return Ok(None),
         Payload::Coinbase { .. } => return Err(CliError::usage("a coinbase stands only in a block")),
+        Payload::Register(register) => {
+            let (key, endpoint, payout) = (register.consensus_key, &register.endpoint, address(&register.payout)?);
+            eprintln!("registers  a masternode with the key {key}\n           endpoint {endpoint} payout {payout}");
+            eprintln!("           its collateral is payment {}", u64::from(register.collateral_index) + 1);
+            return Ok(None);
+        }
         Payload::Unregister { masternode } => ("unregisters".to_owned(), masternode),
         Payload::Update(update) => {
-            let payout = update.payout.map(|payout| to_address(&payout, &node.hrp)).transpose();
-            let payout = payout.map_err(CliError::failure)?.map(|payout| format!(" payout {payout}"));
+            let payout = update.payout.as_ref().map(address).transpose()?.map(|payout| format!(" payout {payout}"));
             let endpoint = update.endpoint.as_ref().map(|endpoint| format!(" endpoint {endpoint}"));
             let what = format!("updates{}{}", payout.unwrap_or_default(), endpoint.unwrap_or_default());
             (what, &update.masternode)
@@ -217,7 +251,12 @@ async fn consent(node: &RemoteNode, payload: &Payload) -> Result<Option<Lock>, C
 /// Hands in what was signed.
 pub async fn broadcast(global: &Global, text: &str, wait: &Wait) -> Result<(), CliError> {
     let tx = read(text)?;
-    RemoteNode::of(global).await?.send(&tx, wait).await
+    match missing_signatures(&tx) {
+        0 => RemoteNode::of(global).await?.send(&tx, wait).await,
+        missing => Err(CliError::failure(format!(
+            "{missing} more of its owners have to sign before it can be handed in: timed wallet sign HEX"
+        ))),
+    }
 }
 
 fn read(text: &str) -> Result<Transaction, CliError> {

@@ -24,7 +24,7 @@ pub async fn balance(global: &Global, source: &Source) -> Result<(), CliError> {
     let names = ["balance", "spendable", "incoming", "outgoing", "bonded"];
     // The first two always, the others where there is something.
     let shown = names.into_iter().zip(sums).enumerate().filter(|(i, (_, sum))| *i < 2 || *sum > Amount::ZERO);
-    shown.for_each(|(_, (name, sum))| println!("{name:<10} {}", time(sum)));
+    shown.for_each(|(_, (name, sum))| say!("{name:<10} {}", time(sum)));
     Ok(())
 }
 
@@ -35,7 +35,7 @@ pub async fn unspent(global: &Global, source: &Source) -> Result<(), CliError> {
     for address in locked.addresses(&node.hrp)? {
         for out in node.unspent(&address).await? {
             let height = out.height.map_or("-".to_owned(), |height| height.to_string());
-            println!("{} {:>20} {:<9} {height:>8} {address}", out.outpoint()?, amounts::format(out.value), out.status);
+            say!("{} {:>20} {:<9} {height:>8} {address}", out.outpoint()?, amounts::format(out.value), out.status);
         }
     }
     Ok(())
@@ -55,7 +55,7 @@ pub async fn history(global: &Global, source: &Source, limit: usize) -> Result<(
             Some(gain) => format!("+{}", amounts::format(gain)),
             None => format!("-{}", amounts::format(entry.sent.checked_sub(entry.received).unwrap_or_default())),
         };
-        println!("{} {} {:<9} {height:>8} {moved:>20}", utc(entry.time), entry.txid, entry.status);
+        say!("{} {} {:<9} {height:>8} {moved:>20}", utc(entry.time), entry.txid, entry.status);
     }
     Ok(())
 }

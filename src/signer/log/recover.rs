@@ -26,7 +26,10 @@ pub enum SignerError {
         expected: ChainId,
     },
     /// The log of another key.
-    #[error("votes.log belongs to key {found}, masternode.key is {expected}: keep each key with its own log")]
+    #[error(
+        "it belongs to the key {found}, and masternode.key_file has {expected}: put the right key there; if this node is to have \
+         another one from now on, move votes.log away to where its key is, since each key needs its own"
+    )]
     OtherKey {
         /// The log's.
         found: PublicKey,

@@ -2,8 +2,7 @@
 //!
 //! The proof covers the first input (`protocol.md` 4), so it is made after the coins are chosen; its length is known before.
 
-use super::selection::plan_output;
-use super::{BuildError, Coin, Content, Plan, Rules};
+use super::{BuildError, Coin, Content, Plan, Rules, plan_payment};
 use crate::types::hash::{ChainId, Hash};
 use crate::types::keys::{PublicKey, Signature};
 use crate::types::lock::Lock;
@@ -23,7 +22,7 @@ pub struct Identity {
     pub endpoint: String,
 }
 
-/// Plans a registration that still lacks the proof.
+/// Plans a registration that still lacks the proof: `content` with what registers.
 ///
 /// # Errors
 /// [`BuildError`].
@@ -31,7 +30,7 @@ pub fn plan_registration(
     coins: &[Coin],
     collateral: TxOut,
     identity: &Identity,
-    memo: &[u8],
+    content: Content,
     rules: &Rules,
 ) -> Result<Plan, BuildError> {
     let payload = Payload::Register(Register {
@@ -41,7 +40,7 @@ pub fn plan_registration(
         collateral_index: COLLATERAL_INDEX,
         proof: Signature([0; 64]),
     });
-    plan_output(coins, collateral, &Content { memo: memo.to_vec(), payload, consent: None }, rules)
+    plan_payment(coins, collateral, &Content { payload, ..content }, rules)
 }
 
 impl Plan {

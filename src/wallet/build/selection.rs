@@ -7,12 +7,16 @@ use crate::types::lock::Lock;
 use crate::types::number::Amount;
 use crate::types::transaction::TxOut;
 
-/// Plans the payment of `amount` units to `to`. What is left comes back to the lock of the largest coin.
+/// Plans a transaction whose first output is `payment`. What is left comes back to the lock of the largest coin.
 ///
 /// # Errors
 /// [`BuildError`].
-pub fn plan_payment(coins: &[Coin], to: Lock, amount: Amount, memo: &[u8], rules: &Rules) -> Result<Plan, BuildError> {
-    plan_output(coins, TxOut { value: amount, lock: to }, &Content::of_payment(memo), rules)
+pub fn plan_payment(coins: &[Coin], payment: TxOut, content: &Content, rules: &Rules) -> Result<Plan, BuildError> {
+    check_memo(&content.memo)?;
+    if payment.value < rules.min_output {
+        return Err(BuildError::AmountTooSmall { amount: payment.value, least: rules.min_output });
+    }
+    plan(coins, &[payment], content, rules)
 }
 
 /// Plans a transaction that pays nobody and only says something: what its fee leaves comes back.
@@ -22,20 +26,6 @@ pub fn plan_payment(coins: &[Coin], to: Lock, amount: Amount, memo: &[u8], rules
 pub fn plan_change(coins: &[Coin], content: &Content, rules: &Rules) -> Result<Plan, BuildError> {
     check_memo(&content.memo)?;
     plan(coins, &[], content, rules)
-}
-
-/// Plans a transaction whose first output is `payment`.
-pub(super) fn plan_output(
-    coins: &[Coin],
-    payment: TxOut,
-    content: &Content,
-    rules: &Rules,
-) -> Result<Plan, BuildError> {
-    check_memo(&content.memo)?;
-    if payment.value < rules.min_output {
-        return Err(BuildError::AmountTooSmall { amount: payment.value, least: rules.min_output });
-    }
-    plan(coins, &[payment], content, rules)
 }
 
 /// Plans a transaction that makes these outputs, one at most, and what comes back.
@@ -67,9 +57,8 @@ fn sum_of(outputs: &[TxOut]) -> Result<Amount, BuildError> {
 ///
 /// # Errors
 /// [`BuildError`]; [`BuildError::NothingToSweep`] if nothing is worth its fee.
-pub fn plan_sweep(coins: &[Coin], to: Lock, memo: &[u8], rules: &Rules) -> Result<Vec<Plan>, BuildError> {
-    check_memo(memo)?;
-    let content = Content::of_payment(memo);
+pub fn plan_sweep(coins: &[Coin], to: Lock, content: &Content, rules: &Rules) -> Result<Vec<Plan>, BuildError> {
+    check_memo(&content.memo)?;
     let mut left = largest_first(coins);
     left.retain(|coin| {
         let size = u64::try_from(encoded_size(&coin.outpoint)).unwrap_or(u64::MAX);
@@ -77,10 +66,10 @@ pub fn plan_sweep(coins: &[Coin], to: Lock, memo: &[u8], rules: &Rules) -> Resul
     });
     let mut plans = Vec::new();
     while !left.is_empty() {
-        let count = most_that_fit(&left, &[TxOut { value: Amount::MAX, lock: to }], &content, rules);
+        let count = most_that_fit(&left, &[TxOut { value: Amount::MAX, lock: to }], content, rules);
         let chosen: Vec<Coin> = left.drain(..count.max(1)).collect();
         let spent = Amount::checked_sum(chosen.iter().map(|coin| coin.value)).ok_or(BuildError::Overflow)?;
-        let size = |value| size_of(&chosen, &[TxOut { value, lock: to }], &content);
+        let size = |value| size_of(&chosen, &[TxOut { value, lock: to }], content);
         if let Some((value, fee)) = remainder(spent, Amount::ZERO, size, rules)?
             && count > 0
         {

@@ -25,7 +25,15 @@ fn coins(values: &[u64]) -> Vec<Coin> {
 }
 
 fn pay(coins: &[Coin], units: u64) -> Result<Plan, BuildError> {
-    plan_payment(coins, TO, Amount::new(units), b"", &RULES)
+    plan_payment(coins, to(units), &memo(b""), &RULES)
+}
+
+fn to(units: u64) -> TxOut {
+    TxOut { value: Amount::new(units), lock: TO }
+}
+
+fn memo(memo: &[u8]) -> Content {
+    Content::of_payment(memo)
 }
 
 fn sum(amounts: impl IntoIterator<Item = Amount>) -> u64 {
@@ -105,7 +113,7 @@ fn too_many_small_outputs_are_said_with_what_to_do() {
 fn a_chain_with_small_transactions_is_heeded() {
     let rules = Rules { max_tx_bytes: 400, ..RULES };
     let many = coins(&[1_000_000; 20]);
-    let planned = |units| plan_payment(&many, TO, Amount::new(units), b"", &rules);
+    let planned = |units| plan_payment(&many, to(units), &memo(b""), &rules);
     check_plan(&planned(3_500_000).unwrap(), &rules);
     let refused = planned(15_000_000).unwrap_err();
     assert!(matches!(refused, BuildError::TooFragmented { .. }), "{refused}");
@@ -117,7 +125,7 @@ fn what_does_not_fit_beside_the_inputs_is_never_given_away_as_a_fee() {
     for max_tx_bytes in 150..700 {
         let rules = Rules { max_tx_bytes, ..RULES };
         for units in (10_000..20_000_000).step_by(499_999) {
-            if let Ok(plan) = plan_payment(&many, TO, Amount::new(units), b"", &rules) {
+            if let Ok(plan) = plan_payment(&many, to(units), &memo(b""), &rules) {
                 check_plan(&plan, &rules);
                 assert!(plan.fee.get() < plan.size_bytes() * 100 + 10_000 + 4_200, "{max_tx_bytes} {units}");
             }
@@ -128,26 +136,25 @@ fn what_does_not_fit_beside_the_inputs_is_never_given_away_as_a_fee() {
 #[test]
 fn nonsense_is_refused() {
     assert!(matches!(pay(&coins(&[1_000_000]), 9_999), Err(BuildError::AmountTooSmall { .. })));
-    let memo = [0; 81];
-    let refused = plan_payment(&coins(&[1_000_000]), TO, Amount::new(10_000), &memo, &RULES);
+    let refused = plan_payment(&coins(&[1_000_000]), to(10_000), &memo(&[0; 81]), &RULES);
     assert_eq!(refused, Err(BuildError::MemoTooLong { bytes: 81 }));
     assert_eq!(pay(&coins(&[u64::MAX / 2, u64::MAX / 2, u64::MAX / 2]), u64::MAX), Err(BuildError::Overflow));
     let rules = Rules { fee_rate: u64::MAX, ..RULES };
-    assert_eq!(plan_payment(&coins(&[1_000_000]), TO, Amount::new(10_000), b"", &rules), Err(BuildError::Overflow));
+    assert_eq!(plan_payment(&coins(&[1_000_000]), to(10_000), &memo(b""), &rules), Err(BuildError::Overflow));
 }
 
 #[test]
 fn a_sweep_takes_all_that_is_worth_its_fee() {
     let mut all = coins(&vec![20_000; 2_500]);
     all.push(coin(9_999, 3_300, 1));
-    let plans = plan_sweep(&all, TO, b"", &RULES).unwrap();
+    let plans = plan_sweep(&all, TO, &memo(b""), &RULES).unwrap();
     assert_eq!(plans.len(), 3);
     plans.iter().for_each(|plan| check_plan(plan, &RULES));
     let spent: BTreeSet<OutPoint> = plans.iter().flat_map(|plan| &plan.coins).map(|coin| coin.outpoint).collect();
     assert_eq!(spent.len(), 2_500, "each once, and not the one that costs more than it holds");
     assert!(plans.iter().all(|plan| plan.outputs.len() == 1 && plan.outputs[0].lock == TO));
-    assert_eq!(plan_sweep(&coins(&[3_000, 1]), TO, b"", &RULES), Err(BuildError::NothingToSweep));
-    assert_eq!(plan_sweep(&[], TO, b"", &RULES), Err(BuildError::NothingToSweep));
+    assert_eq!(plan_sweep(&coins(&[3_000, 1]), TO, &memo(b""), &RULES), Err(BuildError::NothingToSweep));
+    assert_eq!(plan_sweep(&[], TO, &memo(b""), &RULES), Err(BuildError::NothingToSweep));
 }
 
 #[test]
@@ -167,7 +174,7 @@ proptest! {
     ) {
         let all: Vec<Coin> = (0..).zip(&values).map(|(i, (units, owner))| coin(i, *units, *owner)).collect();
         let rules = Rules { fee_rate, ..RULES };
-        if let Ok(plan) = plan_payment(&all, TO, Amount::new(units), &memo, &rules) {
+        if let Ok(plan) = plan_payment(&all, to(units), &Content::of_payment(&memo), &rules) {
             check_plan(&plan, &rules);
             prop_assert_eq!(plan.outputs[0], TxOut { value: Amount::new(units), lock: TO });
             // At most: what was too little to come back, the fee of the output it would have come back in, the edge
@@ -185,9 +192,9 @@ proptest! {
         let chain = Chain::new(spec()).unwrap();
         let rules = Rules { fee_rate: chain.min_fee_rate, min_output: chain.min_output, max_tx_bytes: chain.max_tx_bytes };
         let all: Vec<Coin> = (0..).zip(&values).map(|(i, (units, owner))| coin(i, *units, *owner)).collect();
-        let plans = plan_payment(&all, TO, Amount::new(units), b"", &rules).into_iter();
+        let plans = plan_payment(&all, to(units), &memo(b""), &rules).into_iter();
         let keys: Vec<(Lock, SecretKey)> = (1..4).map(|n| (coin(0, 0, n).lock, key(n))).collect();
-        for plan in plans.chain(plan_sweep(&all, TO, b"", &rules).into_iter().flatten()) {
+        for plan in plans.chain(plan_sweep(&all, TO, &memo(b""), &rules).into_iter().flatten()) {
             let key_of = |lock: &Lock| keys.iter().find(|(own, _)| own == lock).map(|(_, key)| key);
             let tx = HashedTx::new(plan.sign(&chain.id(), key_of).unwrap());
             prop_assert_eq!(u64::from(tx.size_bytes()), plan.size_bytes(), "the size was known before signing");
@@ -205,7 +212,7 @@ fn registered(units: u64) -> (Plan, SecretKey) {
         Identity { consensus_key: consensus.public_key(), payout: TO, endpoint: "mn.example:24000".to_owned() };
     let collateral = TxOut { value: Amount::new(units), lock: coin(0, 0, 2).lock };
     let all = [coin(0, 60_000_000_000, 1), coin(1, 90_000_000_000, 2)];
-    (plan_registration(&all, collateral, &identity, b"", &RULES).unwrap(), consensus)
+    (plan_registration(&all, collateral, &identity, memo(b""), &RULES).unwrap(), consensus)
 }
 
 #[test]
@@ -233,26 +240,26 @@ fn a_registration_is_valid_with_the_proof_of_its_key_and_only_so() {
 fn what_is_missing_for_a_collateral_is_said() {
     let identity = Identity { consensus_key: key(40).public_key(), payout: TO, endpoint: String::new() };
     let collateral = TxOut { value: Amount::new(100_000_000_000), lock: TO };
-    let refused = plan_registration(&coins(&[40_000_000_000]), collateral, &identity, b"", &RULES).unwrap_err();
+    let refused = plan_registration(&coins(&[40_000_000_000]), collateral, &identity, memo(b""), &RULES).unwrap_err();
     let BuildError::Insufficient { fee, .. } = refused else { panic!("{refused}") };
     let said = format!("{} TIME are missing", amounts::format(Amount::new(60_000_000_000 + fee.get())));
     assert!(refused.to_string().ends_with(&said), "{refused}");
 }
 
-fn unregistration(consent: Consent) -> Content {
+fn unregistration(consent: Lock) -> Content {
     let masternode = crate::types::hash::MasternodeId([7; 32]);
-    Content { memo: Vec::new(), payload: Payload::Unregister { masternode }, consent: Some(consent) }
+    Content { payload: Payload::Unregister { masternode }, consent: Some(consent), ..memo(b"") }
 }
 
 #[test]
 fn what_pays_nobody_takes_a_coin_for_its_fee_and_the_rest_comes_back() {
     let owner = coin(0, 0, 9).lock;
-    for (consent, witnesses) in [(Consent::Key(owner), 2), (Consent::Key(coin(0, 0, 1).lock), 1)] {
-        let content = unregistration(consent.clone());
+    for (consent, witnesses) in [(owner, 2), (coin(0, 0, 1).lock, 1)] {
+        let content = unregistration(consent);
         let plan = plan_change(&coins(&[500_000, 9_000]), &content, &RULES).unwrap();
         check_plan(&plan, &RULES);
         assert_eq!((plan.coins.len(), plan.outputs.len(), plan.locks().len()), (1, 1, witnesses));
-        assert_eq!(plan.locks().last(), Some(&consent.lock()));
+        assert_eq!(plan.locks().last(), Some(&consent));
         // A second coin where one leaves too little to come back.
         let size = plan.size_bytes();
         let plan = plan_change(&coins(&[size * 100 + 5_000, 9_000 + 3_500]), &content, &RULES).unwrap();
@@ -261,36 +268,107 @@ fn what_pays_nobody_takes_a_coin_for_its_fee_and_the_rest_comes_back() {
         let refused = plan_change(&coins(&[size * 100 + 5_000]), &content, &RULES).unwrap_err();
         assert!(matches!(refused, BuildError::Insufficient { amount, .. } if amount == RULES.min_output));
     }
-    assert!(matches!(
-        plan_change(&[], &unregistration(Consent::Key(owner)), &RULES),
-        Err(BuildError::Insufficient { .. })
-    ));
+    assert!(matches!(plan_change(&[], &unregistration(owner), &RULES), Err(BuildError::Insufficient { .. })));
+}
+
+/// Two of three keys, and wallets with the first, the second and the third of them.
+struct Owners {
+    chain: Chain,
+    multisig: Multisig,
+    keys: Vec<SecretKey>,
+}
+
+impl Owners {
+    fn new() -> Self {
+        let mut keys: Vec<SecretKey> = (50..53).map(key).collect();
+        keys.sort_by_key(|key| key.public_key());
+        let multisig = Multisig::new(2, keys.iter().map(SecretKey::public_key).collect()).unwrap();
+        Self { chain: Chain::new(spec()).unwrap(), multisig, keys }
+    }
+
+    fn coin(&self, index: u32, units: u64) -> Coin {
+        Coin { lock: self.multisig.lock(), ..coin(index, units, 0) }
+    }
+
+    fn content(&self) -> Content {
+        memo(b"").with_multisig(Some(self.multisig.clone()))
+    }
+
+    /// `tx` with what a wallet of these keys adds.
+    fn sign(&self, tx: &Transaction, locks: &[Lock], keys: &[&SecretKey]) -> Result<Transaction, SignError> {
+        let key_of = |lock: &Lock| keys.iter().find(|key| Lock::of_key(&key.public_key()) == *lock).copied();
+        complete(tx.clone(), locks, Some(&self.multisig), &self.chain.id(), key_of)
+    }
+
+    fn unsigned(plan: &Plan) -> Transaction {
+        Transaction { body: plan.body(), witnesses: Vec::new() }
+    }
+
+    fn is_valid(&self, tx: &Transaction) -> bool {
+        Verifier::new(self.chain.clone()).transaction(HashedTx::new(tx.clone())).is_ok()
+    }
 }
 
 #[test]
 fn owners_of_a_multisig_lock_sign_one_after_the_other() {
-    let chain = Chain::new(spec()).unwrap();
-    let mut keys: Vec<SecretKey> = (50..53).map(key).collect();
-    keys.sort_by_key(|key| key.public_key());
-    let public: Vec<PublicKey> = keys.iter().map(|key| key.public_key()).collect();
-    let consent = Consent::Multisig { threshold: 2, keys: public.clone() };
-    let plan = plan_change(&coins(&[5_000_000]), &unregistration(consent.clone()), &RULES).unwrap();
-    check_plan(&plan, &RULES);
-    let wallet = |own: Vec<SecretKey>| -> Vec<(Lock, SecretKey)> {
-        own.into_iter().map(|key| (Lock::of_key(&key.public_key()), key)).collect()
-    };
-    let find = |keys: &[(Lock, SecretKey)], lock: &Lock| keys.iter().position(|(own, _)| own == lock);
-    let (first, second) = (wallet(vec![key(1), keys[2].clone()]), wallet(vec![keys[0].clone(), keys[1].clone()]));
-    let begun = plan.sign(&chain.id(), |lock| find(&first, lock).map(|i| &first[i].1)).unwrap();
-    assert_eq!((missing_signatures(&begun), begun.witnesses.len()), (1, 2));
-    assert!(Verifier::new(chain.clone()).transaction(HashedTx::new(begun.clone())).is_err(), "one is too few");
+    let owners = Owners::new();
+    let (content, all) = (owners.content(), [owners.coin(0, 5_000_000), owners.coin(1, 4_000_000)]);
+    let consent = unregistration(owners.multisig.lock()).with_multisig(Some(owners.multisig.clone()));
+    let [one, two, three] = [0, 1, 2].map(|n| &owners.keys[n]);
+    let payer = key(1);
+    for (plan, witnesses) in [
+        (plan_payment(&all, to(8_000_000), &content, &RULES).unwrap(), 1),
+        (plan_sweep(&all, TO, &content, &RULES).unwrap().remove(0), 1),
+        (plan_change(&all, &consent, &RULES).unwrap(), 1),
+        (plan_change(&coins(&[5_000_000]), &consent, &RULES).unwrap(), 2),
+    ] {
+        check_plan(&plan, &RULES);
+        let locks = plan.locks();
+        let sign = |tx: &Transaction, keys: &[&SecretKey]| owners.sign(tx, &locks, keys);
+        let begun = sign(&Owners::unsigned(&plan), &[&payer, three]).unwrap();
+        assert_eq!((missing_signatures(&begun), begun.witnesses.len()), (1, witnesses));
+        assert!(!owners.is_valid(&begun), "one is too few");
+        let done = sign(&begun, &[one, two]).unwrap();
+        assert_eq!(missing_signatures(&done), 0);
+        assert_eq!(done.witnesses.len(), witnesses);
+        assert_eq!(u64::try_from(encoded_size(&done)).unwrap(), plan.size_bytes(), "no more than are asked for");
+        assert!(owners.is_valid(&done));
+        assert_eq!(sign(&done, &[one]).unwrap(), done, "who signs what is signed changes nothing");
+        // One who has two of the keys needs nobody else.
+        assert!(owners.is_valid(&sign(&Owners::unsigned(&plan), &[&payer, one, three]).unwrap()));
+    }
+}
+
+#[test]
+fn a_transaction_that_is_signed_in_part_is_added_to_only_if_what_it_has_is_good() {
+    let owners = Owners::new();
+    let [one, two, three] = [0, 1, 2].map(|n| &owners.keys[n]);
+    let plan = plan_payment(&[owners.coin(0, 5_000_000)], to(1_000_000), &owners.content(), &RULES).unwrap();
     let locks = plan.locks();
-    let done = complete(begun.clone(), &locks, &chain.id(), |lock| find(&second, lock).map(|i| &second[i].1)).unwrap();
-    assert_eq!(missing_signatures(&done), 0);
-    let hashed = HashedTx::new(done);
-    assert_eq!(u64::from(hashed.size_bytes()), plan.size_bytes(), "no more signatures than are asked for");
-    assert!(Verifier::new(chain.clone()).transaction(hashed).is_ok());
-    let bare = Transaction { witnesses: Vec::new(), ..begun };
-    let refused = complete(bare, &locks, &chain.id(), |lock| find(&first, lock).map(|i| &first[i].1)).unwrap_err();
-    assert_eq!(refused, SignError::KeysUnknown { lock: consent.lock() });
+    let begun = owners.sign(&Owners::unsigned(&plan), &locks, &[one]).unwrap();
+    let add = |tx: &Transaction| owners.sign(tx, &locks, &[two]);
+    assert!(add(&begun).is_ok());
+    assert_eq!(owners.sign(&begun, &locks, &[one]), Err(SignError::NothingToAdd { missing: 1 }), "once each");
+    assert_eq!(owners.sign(&begun, &locks, &[&key(1)]), Err(SignError::NothingToAdd { missing: 1 }));
+    let nobody = owners.sign(&Owners::unsigned(&plan), &locks, &[]);
+    assert_eq!(nobody, Err(SignError::NothingToAdd { missing: 2 }));
+    // Changed after the first signature.
+    let mut other = begun.clone();
+    other.body.outputs[0].value = Amount::new(2_000_000);
+    assert_eq!(add(&other), Err(SignError::BadSignature { key: one.public_key() }));
+    let changed = |change: &dyn Fn(&mut Vec<Option<Signature>>)| {
+        let mut tx = begun.clone();
+        let Some(Witness::Multi { signatures, .. }) = tx.witnesses.first_mut() else { panic!("{tx:?}") };
+        change(signatures);
+        add(&tx)
+    };
+    let malformed = Err(SignError::Malformed { lock: owners.multisig.lock() });
+    assert_eq!(changed(&|signatures| signatures.truncate(2)), malformed);
+    assert_eq!(changed(&|signatures| signatures.push(None)), malformed);
+    assert_eq!(changed(&|signatures| signatures.fill(Some(Signature([0; 64])))), malformed, "more than it takes");
+    let moved = changed(&|signatures| signatures.swap(0, 2));
+    assert_eq!(moved, Err(SignError::BadSignature { key: three.public_key() }));
+    // Nobody says whose keys they are.
+    let refused = complete(Owners::unsigned(&plan), &locks, None, &owners.chain.id(), |_| None).unwrap_err();
+    assert_eq!(refused, SignError::KeysUnknown { lock: owners.multisig.lock() });
 }
