@@ -70,5 +70,7 @@ mod partitions;
 mod punished;
 #[path = "process/snapshots.rs"]
 mod snapshots;
+#[path = "process/states.rs"]
+mod states;
 #[path = "process/twice.rs"]
 mod twice;

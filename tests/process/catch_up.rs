@@ -43,6 +43,10 @@ fn a_node_that_catches_up_is_killed_midway_and_goes_on_from_there() {
     let (mut cluster, servers, joiner, _) = network(32_000, BLOCKS as usize, 50, true);
     cluster.spawn(joiner);
     let reached = wait_for("a part of the chain", || height(&cluster, joiner).filter(|height| *height > 20));
+    let status = cluster.call(joiner, "masternode_status", json!([])).unwrap();
+    if status["height"].as_u64().unwrap() < BLOCKS {
+        assert_eq!(status["state"], json!("behind"), "{status}");
+    }
     cluster.kill(joiner);
     println!("killed at height {reached} of {BLOCKS}");
     // One of those that serve is gone meanwhile.

@@ -110,6 +110,14 @@ impl Operator {
         said(&output)
     }
 
+    /// What was begun by one owner, signed and handed in by the other, who is shown what it is.
+    fn signed_by_another(&self, begun: &Output, key_file: &Path) {
+        assert!(begun.status.success() && said(begun).contains("1 more of its owners"), "{}", said(begun));
+        let begun = String::from_utf8_lossy(&begun.stdout).lines().last().unwrap().to_owned();
+        let signed = self.wallet(key_file, &["sign", &begun]);
+        self.wallet(key_file, &["broadcast", signed.lines().last().unwrap(), "--wait", "archived"]);
+    }
+
     /// `timed wallet ...` with this key; what it prints.
     fn wallet(&self, key_file: &Path, arguments: &[&str]) -> String {
         let mut command = timed();
@@ -534,7 +542,6 @@ fn leaves(operator: &Operator, id: &str, spend: &Transaction) {
 /// and two together are the owner.
 fn comes_again(operator: &Operator, endpoint: &str, payout: &Lock, before: &str) {
     let net = operator.folder.parent().unwrap();
-    let to = operator.address(&Lock::of_key(&operator.key.public_key()));
     let partner_file = net.join("partner.key");
     let partner = timed::keyfile::generate();
     timed::keyfile::create(&partner_file, &partner).unwrap();
@@ -572,17 +579,30 @@ fn comes_again(operator: &Operator, endpoint: &str, payout: &Lock, before: &str)
     });
 
     // Neither of the two can do anything alone.
-    let update = ["update", "--masternode", id, "--payout", &to];
+    let update = ["update", "--masternode", id, "--payout", &owner];
     let alone = operator.refused(&update);
     assert!(alone.contains("--multisig"), "{alone}");
-    let (one, two) = (keys[0].to_string(), keys[1].to_string());
-    let wrong = operator.refused(&[&update[..], &["--multisig", &format!("1:{one},{two}")]].concat());
+    let [one, two] = keys.map(|key| key.to_string());
+    let (both, either) = (format!("2:{two},{one}"), format!("1:{one},{two}"));
+    let wrong = operator.refused(&[&update[..], &["--multisig", &either]].concat());
     assert!(wrong.contains("are not the owner"), "{wrong}");
-    let begun = operator.command(&[&update[..], &["--yes", "--multisig", &format!("2:{two},{one}")]].concat());
-    assert!(begun.status.success() && said(&begun).contains("1 more of its owners"), "{}", said(&begun));
-    let begun = String::from_utf8(begun.stdout).unwrap().lines().last().unwrap().to_owned();
-    let signed = operator.wallet(&partner_file, &["sign", &begun]);
-    let signed = signed.lines().last().unwrap();
-    operator.wallet(&partner_file, &["broadcast", signed, "--wait", "archived"]);
-    wait_for("the new payout", || (operator.ok("get_masternode", json!([id]))["payout"] == json!(to)).then_some(()));
+    let begun = operator.command(&[&update[..], &["--yes", "--multisig", &both]].concat());
+    operator.signed_by_another(&begun, &partner_file);
+    wait_for("the new payout", || (operator.ok("get_masternode", json!([id]))["payout"] == json!(owner)).then_some(()));
+
+    // What it earns is theirs together, and so they spend it.
+    assert_eq!(operator.wallet(&partner_file, &["address", "--multisig", &both]).trim(), owner);
+    let bonded = || units(&operator.ok("get_balance", json!([owner]))["bonded"]);
+    let spendable = || units(&operator.ok("get_balance", json!([owner]))["spendable"]);
+    assert_eq!(bonded(), COLLATERAL);
+    wait_longer(EPOCHS, "rewards of both", || (spendable() > 0).then_some(()));
+    let shown = operator.wallet(&partner_file, &["balance", "--multisig", &both]);
+    assert!(shown.contains("bonded     1000 TIME"), "{shown}");
+    let to = operator.address(&Lock::of_key(&SecretKey::from_bytes(&[77; 32]).public_key()));
+    let mut command = timed();
+    command.args(["--rpc-url", &operator.url, "wallet", "--key-file"]).arg(&operator.key_file);
+    command.args(["send", "--multisig", &both, "--to", &to, "--amount", "0.001", "--yes"]);
+    operator.signed_by_another(&command.output().unwrap(), &partner_file);
+    assert_eq!(units(&operator.ok("get_balance", json!([to]))["balance"]), 100_000);
+    assert_eq!(bonded(), COLLATERAL, "what came back is theirs again, and the collateral stays bound");
 }

@@ -87,13 +87,18 @@ fn check(cluster: &Cluster, height: u64, address: &str) {
 
 #[test]
 fn what_a_punishment_took_and_left_shows_in_blocks_histories_and_outputs() {
-    let mut cluster = Cluster::running(4, 30_920, 1_000);
+    let mut cluster = Cluster::running(4, 32_900, 1_000);
     let key = timed::keyfile::read(&cluster.folder(3).join("masternode.key")).unwrap();
     let chain = cluster.chain();
     // The faucet owns the collaterals; nobody pays in this test, but rewards come in. They belong to it too.
     let address = to_address(&Lock::of_key(&cluster.faucet().public_key()), &chain.address_hrp).unwrap();
     let height = accuse(&cluster, &key);
     cluster.wait_height(0, height + 2);
+    let status = wait_for("its own node to know", || {
+        let status = cluster.call(3, "masternode_status", json!([])).ok()?;
+        (status["state"] == json!("slashed")).then_some(status)
+    });
+    assert_eq!(status["masternode"]["slashed"], json!(true), "{status}");
     // All stop for the figures to stand still: three of four are no network.
     (1..4).for_each(|node| cluster.kill(node));
     let last = cluster.height(0);
