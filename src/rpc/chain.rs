@@ -82,7 +82,7 @@ fn get_block(context: &Context, arguments: &Arguments) -> Result<Whole<BlockInfo
         1 => BlockTransactions::Txids(block.txs.iter().map(|tx| Text(tx.body.txid())).collect()),
         _ => BlockTransactions::Whole(block.txs.iter().enumerate().map(whole).collect()),
     };
-    let commit = found.commit().zip(context.signers_at(height)?);
+    let commit = context.commit_at(height)?.zip(context.signers_at(height)?);
     Ok(Whole::Fields(Box::new(BlockInfo {
         hash: Text(header.hash()),
         height: height.get(),
@@ -96,7 +96,7 @@ fn get_block(context: &Context, arguments: &Arguments) -> Result<Whole<BlockInfo
         transaction_root: Text(header.tx_root),
         state_root: Text(header.state_root),
         size: encoded_size(block),
-        commit: commit.map(|(commit, set)| commit_summary(commit, &set)),
+        commit: commit.map(|(commit, set)| commit_summary(&commit, &set)),
         punishments: context.punishments_at(height)?.iter().map(|punishment| punished(context, punishment)).collect(),
         transactions,
     })))

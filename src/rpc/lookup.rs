@@ -13,7 +13,7 @@ use crate::ledger::rejection::Rejection;
 use crate::node::view::{Pending, Status, View};
 use crate::replica::CommittedBlock;
 use crate::storage::block_record::StoredBlock;
-use crate::storage::store::{Archive, ArchivedTransaction};
+use crate::storage::store::{Archive, ArchivedTransaction, StoreError};
 use crate::types::block::{Block, Commit, Header};
 use crate::types::hash::{BlockHash, Txid};
 use crate::types::number::{Amount, Height};
@@ -178,8 +178,20 @@ impl Context {
         Ok(self.header_at(height)?.map(|(_, hash)| hash))
     }
 
-    /// The commit of the block at a height; nothing for genesis.
+    /// The commit of the block at a height; nothing for genesis. Where the next block is here, the one that it holds: by it
+    /// rewards are paid, and it is the same at every node.
     pub fn commit_at(&self, height: Height) -> Result<Option<Commit>, Failure> {
+        let on_record = match self.view().block(height.next()) {
+            Some(child) => child.block.last_commit.clone(),
+            None => match self.archive().head(height.next()) {
+                Ok(child) => child.and_then(|head| head.last_commit),
+                Err(StoreError::Pruned { .. }) => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        if on_record.is_some() {
+            return Ok(on_record);
+        }
         match self.view().block(height) {
             Some(recent) => Ok(Some(recent.commit.clone())),
             None => Ok(self.archive().commit(height)?),

@@ -25,6 +25,14 @@ fn a_payment_is_final_then_in_a_block_then_in_the_balance_of_every_node() {
         assert_eq!(block["hash"], tx["block_hash"]);
         assert!(block["transactions"].as_array().unwrap().contains(&json!(txid)));
     }
+    // Of what the next block has on record every node says the same: who signed, and so who is paid.
+    let last = cluster.height(0);
+    (0..cluster.len()).for_each(|node| cluster.wait_height(node, last));
+    for height in 1..last {
+        let commits = (0..cluster.len()).map(|node| cluster.call(node, "get_commit", json!([height])).unwrap());
+        let commits: Vec<_> = commits.collect();
+        assert!(commits.windows(2).all(|pair| pair[0] == pair[1]), "height {height}: {commits:?}");
+    }
     // Sending again what is archived is an error that says so.
     let again = send(&cluster, 2, &tx).unwrap_err();
     assert!(format!("{again:?}").contains("-27"), "{again:?}");
