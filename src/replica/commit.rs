@@ -126,7 +126,8 @@ impl Replica {
         self.sync.tip_is(&block.changes.state);
         let registry = &self.ledger.tip().registry;
         self.evidence.retain(|voter| registry.by_key(voter).is_some_and(|m| !m.slashed));
-        self.tsdc = self.tsdc_of_next_height(Restored::default());
+        let next = self.tsdc_of_next_height(Restored::default());
+        self.settled = Some(std::mem::replace(&mut self.tsdc, next));
         if block.changes.closed_epoch.is_some() {
             self.begin_epoch(now);
         }
@@ -173,7 +174,10 @@ impl Replica {
             self.tsdc.vote(now, vote);
             return;
         }
-        self.late_precommit(now, Some(from), vote);
+        match self.settled.as_mut().map_or(Ok(()), |settled| settled.late_vote(&vote)) {
+            Ok(()) => self.late_precommit(now, Some(from), vote),
+            Err(evidence) => evidence.into_iter().for_each(|evidence| self.found_evidence(now, *evidence)),
+        }
     }
 
     /// One of a peer, or this masternode's own.

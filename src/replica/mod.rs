@@ -101,6 +101,8 @@ pub struct Replica {
     tsdc: Tsdc,
     /// Precommits for the tip: the next block's `last_commit`. `None` at genesis.
     tip_commit: Option<Arc<Verified<Commit>>>,
+    /// The agreement on the tip, for votes that come late; `None` after a start.
+    settled: Option<Tsdc>,
     beacon: Beacon,
     out: outbox::Outbox,
     peers: peers::Peers,

@@ -139,6 +139,7 @@ impl Replica {
             store,
             rng,
             tip_commit,
+            settled: None,
             // No seed is zero: the first wanted one differs.
             beacon: Beacon { seed: Hash::ZERO, proof: None, is_asked: false },
             out: Default::default(),

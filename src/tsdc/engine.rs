@@ -15,6 +15,7 @@ use crate::chain::leader::Leaders;
 use crate::chain::spec::Chain;
 use crate::limits::TSDC_PROPOSAL_VIEWS_AHEAD;
 use crate::types::block::{BftKind, BftVote, Commit, PrepareProof, Proposal};
+use crate::types::evidence::Evidence;
 use crate::types::hash::{BlockHash, Hash};
 use crate::types::keys::PublicKey;
 use crate::types::number::{Height, TimeMs, View};
@@ -152,6 +153,21 @@ impl Tsdc {
             let ahead = !self.started || vote.view > self.state.view;
             let outcome = self.tally.vote(&vote);
             self.counted(&outcome, ahead);
+        }
+    }
+
+    /// A vote that comes when the height is over. It settles nothing any more, and may still contradict another one of its
+    /// signer.
+    ///
+    /// # Errors
+    /// If it does: the evidence, the first time for this signer.
+    pub fn late_vote(&mut self, vote: &Verified<BftVote>) -> Result<(), Option<Box<Evidence>>> {
+        if vote.height != self.height {
+            return Ok(());
+        }
+        match self.tally.vote(vote).conflicts.first() {
+            None => Ok(()),
+            Some((voter, one, other)) => Err(self.equivocators.evidence(*voter, one, other).map(Box::new)),
         }
     }
 

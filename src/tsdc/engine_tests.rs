@@ -2,7 +2,7 @@
 
 use super::super::testing::{HEIGHT, chain, header, key, prepares, proposal, set_of, signature, vote};
 use super::*;
-use crate::types::evidence::{BftPart, Evidence};
+use crate::types::evidence::BftPart;
 use BftKind::{Precommit, Prepare};
 
 const NOW: TimeMs = TimeMs(1_000_000);
@@ -478,4 +478,29 @@ fn who_was_led_ahead_by_votes_that_only_it_saw_takes_the_others_along() {
         behind.vote(NOW, Arc::new(Verified::seal(vote)));
     }
     assert_eq!(behind.view(), View::new(5));
+}
+
+#[test]
+fn a_vote_that_comes_when_the_height_is_over_still_counts_against_its_signer() {
+    let (mut engine, me) = started();
+    let (_, hash) = fresh(0, 1);
+    let [one, two, three] = others(me)[..] else { panic!() };
+    votes(&mut engine, &[one], 0, Precommit, None);
+    engine.drain();
+    assert_eq!(engine.late_vote(&vote(two, 0, Precommit, Some(hash))), Ok(()), "late, and the only one");
+    assert_eq!(engine.late_vote(&vote(two, 0, Precommit, Some(hash))), Ok(()), "the same again");
+    // Nil in time and the block when it was decided, or the other way round; prepares as well.
+    for (voter, kind, first, second) in [(one, Precommit, None, Some(hash)), (two, Precommit, Some(hash), None)] {
+        let late = vote(voter, 0, kind, second);
+        let Err(Some(evidence)) = engine.late_vote(&late) else { panic!("{voter}") };
+        let part = |value| {
+            let (height, view, signature) = (HEIGHT, View::ZERO, vote(voter, 0, kind, value).signature);
+            BftPart { height, view, kind, block_hash: value, signature }
+        };
+        assert_eq!(*evidence, Evidence::of_bft(key(voter), part(first), part(second)));
+        assert_eq!(engine.late_vote(&late), Err(None), "proved once");
+    }
+    assert_eq!(engine.late_vote(&vote(three, 0, Prepare, Some(hash))), Ok(()));
+    assert!(matches!(engine.late_vote(&vote(three, 0, Prepare, None)), Err(Some(_))));
+    assert_eq!(engine.drain(), [], "nothing is done any more");
 }
