@@ -48,7 +48,12 @@ fn m4_evidence_without_a_punishment() {
     let mut history = History::new();
     history.slot(&[]);
     let evidence = history.double_precommit(3, 1);
+    // Said by a Byzantine node to one that cannot judge it yet, it binds nobody.
     history.oracle.hear(0, Heard::Evidence(&evidence));
+    (0..3).for_each(|_| history.slot(&[]));
+    history.oracle.check_punished(2);
+    assert_eq!(history.fired(), BTreeSet::new());
+    history.oracle.tell_evidence(&evidence);
     (0..2).for_each(|_| history.slot(&[]));
     history.oracle.check_punished(2);
     assert_eq!(history.fired(), BTreeSet::new(), "two blocks it may take");
@@ -62,7 +67,7 @@ fn m4_is_silent_once_the_block_with_the_evidence_is_there() {
     let mut history = History::new();
     history.slot(&[]);
     let evidence = history.double_precommit(3, 1);
-    history.oracle.hear(0, Heard::Evidence(&evidence));
+    history.oracle.tell_evidence(&evidence);
     history.slot(&[]);
     let (block, executed) = history.build(1, &[], &[evidence]);
     history.commit(&block, &executed);

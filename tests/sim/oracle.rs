@@ -151,11 +151,17 @@ impl Oracle {
                 self.hear_commit(commit);
             }
             Heard::Evidence(piece) => {
-                if self.hear_evidence(piece) {
-                    let Replay { members, registry, sealed, .. } = &mut self.replay;
-                    members.provable(&piece.voter(), sealed.last().map_or(0, |tip| tip.height), registry);
-                }
+                self.hear_evidence(piece);
             }
+        }
+    }
+
+    /// M4: an honest node tells a piece of evidence, so it can judge it and has it. What a Byzantine one sends to a node that is
+    /// behind, to which its masternode is none yet or none any more, binds nobody.
+    pub fn tell_evidence(&mut self, piece: &Evidence) {
+        if self.hear_evidence(piece) {
+            let Replay { members, registry, sealed, .. } = &mut self.replay;
+            members.provable(&piece.voter(), sealed.last().map_or(0, |tip| tip.height), registry);
         }
     }
 

@@ -803,6 +803,9 @@ impl World {
     fn say(&mut self, from: usize, receivers: &[usize], message: Arc<Message>) {
         if self.is_honest(from) {
             judge::hear(&mut self.oracle, self.now, &message);
+            if let Message::Evidence(piece) = &*message {
+                self.oracle.tell_evidence(piece);
+            }
             let envelope = self.seal(message, false);
             receivers.iter().for_each(|to| self.send(from, *to, &envelope));
             return;
