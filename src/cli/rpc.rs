@@ -2,6 +2,10 @@
 
 use super::client::block_on;
 use super::{CliError, Global};
+use std::time::Duration;
+
+/// How long the answer of a method that does not wait for anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to call.
 #[derive(clap::Args, Debug)]
@@ -15,7 +19,10 @@ pub struct Arguments {
 
 /// Calls it.
 pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
-    let client = global.client()?;
+    let client = match arguments.method.starts_with("wait_for") {
+        true => global.client()?,
+        false => global.client()?.with_timeout(PATIENCE).map_err(CliError::failure)?,
+    };
     let parameters = arguments.parameters.iter().map(|text| value_of(text)).collect();
     let result = block_on(async { client.call(&arguments.method, parameters).await.map_err(CliError::failure) })?;
     match result {

@@ -1,5 +1,6 @@
 //! `timed wallet`: keys, addresses and payments of a user. Keys stay in this process; the node gets what is signed.
 
+mod cosign;
 pub mod keys;
 mod make;
 pub mod pay;
@@ -60,7 +61,8 @@ enum Command {
     Send(pay::Send),
     /// Brings everything to one address, in as few outputs as can be.
     Sweep(pay::Sweep),
-    /// Signs a transaction, or adds signatures to one that others have begun to sign, and prints it.
+    /// Signs a transaction, or adds signatures to one that others have begun to sign, and prints it. Shows what it is, and on a
+    /// terminal asks first.
     Sign {
         /// The transaction as hex, like `create_raw_transaction` returns it.
         hex: String,
@@ -97,7 +99,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), CliError> {
         Command::History { limit } => block_on(show::history(global, source, usize::from(*limit))),
         Command::Send(send) => block_on(pay::send(global, source, send)),
         Command::Sweep(sweep) => block_on(pay::sweep(global, source, sweep)),
-        Command::Sign { hex, yes } => block_on(pay::sign(global, source, hex, *yes)),
+        Command::Sign { hex, yes } => block_on(cosign::sign(global, source, hex, *yes)),
         Command::Broadcast { hex, wait } => block_on(pay::broadcast(global, hex, wait)),
     }
 }

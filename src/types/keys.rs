@@ -18,6 +18,12 @@ pub struct PublicKey(pub [u8; 32]);
 pub struct Signature(pub [u8; 64]);
 
 impl PublicKey {
+    /// Whether these bytes are a key that somebody can have made: a point of the curve, and not one of the few of small order,
+    /// for which anybody can make signatures. A typing error is one in half of all cases.
+    pub fn is_sound(&self) -> bool {
+        ed25519_dalek::VerifyingKey::from_bytes(&self.0).is_ok_and(|key| !key.is_weak())
+    }
+
     /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

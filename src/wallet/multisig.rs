@@ -23,6 +23,9 @@ pub enum MultisigError {
     /// A key that stands there twice.
     #[error("the key {0} is named twice")]
     Twice(PublicKey),
+    /// Bytes that are no key.
+    #[error("{0} is no public key: is it written right?")]
+    NoKey(PublicKey),
     /// Too many or too few.
     #[error("it takes 1 to {MAX_MULTISIG_KEYS} keys, and at least one and at most all of them")]
     Count,
@@ -32,9 +35,12 @@ impl Multisig {
     /// Of `threshold` of `keys`, in any order.
     ///
     /// # Errors
-    /// [`MultisigError::Twice`], [`MultisigError::Count`].
+    /// [`MultisigError::Twice`], [`MultisigError::NoKey`], [`MultisigError::Count`].
     pub fn new(threshold: u8, mut keys: Vec<PublicKey>) -> Result<Self, MultisigError> {
         keys.sort_unstable();
+        if let Some(key) = keys.iter().find(|key| !key.is_sound()) {
+            return Err(MultisigError::NoKey(*key));
+        }
         if let Some(pair) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(MultisigError::Twice(pair[0]));
         }
@@ -90,16 +96,29 @@ impl FromStr for Multisig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::keys::SecretKey;
+
+    fn key(n: u8) -> PublicKey {
+        SecretKey::from_bytes(&[n; 32]).public_key()
+    }
 
     #[test]
     fn keys_are_read_in_any_order_and_nonsense_is_not() {
-        let (a, b) = ("aa".repeat(32), "bb".repeat(32));
-        let read: Multisig = format!("2:{b},{a}").parse().unwrap();
-        assert_eq!(read, Multisig { threshold: 2, keys: vec![PublicKey([0xaa; 32]), PublicKey([0xbb; 32])] });
+        let mut both = [key(1), key(2)];
+        both.sort();
+        let [a, b] = both;
+        let read: Multisig = format!("2:{b}, {a}").parse().unwrap();
+        assert_eq!(read, Multisig { threshold: 2, keys: vec![a, b] });
         assert!(read.blank().is_well_formed() && read.blank().lock() == read.lock());
         assert_eq!(read.unsigned().lock(), read.lock());
-        let many = |count: u8| (0..count).map(|n| PublicKey([n; 32]).to_string()).collect::<Vec<_>>().join(",");
+        let many = |count: u8| (0..count).map(|n| key(n).to_string()).collect::<Vec<_>>().join(",");
         assert!(format!("16:{}", many(16)).parse::<Multisig>().is_ok());
+        // No point of the curve, and one of small order.
+        let [off_curve, weak] = [2, 1].map(|first| {
+            let mut bytes = [0; 32];
+            bytes[0] = first;
+            PublicKey(bytes)
+        });
         for (wrong, why) in [
             ("2".to_owned(), MultisigError::Unreadable),
             ("2:".to_owned(), MultisigError::Unreadable),
@@ -109,7 +128,9 @@ mod tests {
             (format!("0:{a}"), MultisigError::Count),
             (format!("2:{a}"), MultisigError::Count),
             (format!("1:{}", many(17)), MultisigError::Count),
-            (format!("1:{a},{a}"), MultisigError::Twice(PublicKey([0xaa; 32]))),
+            (format!("1:{a},{a}"), MultisigError::Twice(a)),
+            (format!("1:{a},{off_curve}"), MultisigError::NoKey(off_curve)),
+            (format!("1:{a},{weak}"), MultisigError::NoKey(weak)),
         ] {
             assert_eq!(wrong.parse::<Multisig>(), Err(why), "{wrong}");
         }

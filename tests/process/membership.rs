@@ -585,7 +585,7 @@ fn comes_again(operator: &Operator, endpoint: &str, payout: &Lock, before: &str)
     let [one, two] = keys.map(|key| key.to_string());
     let (both, either) = (format!("2:{two},{one}"), format!("1:{one},{two}"));
     let wrong = operator.refused(&[&update[..], &["--multisig", &either]].concat());
-    assert!(wrong.contains("are not the owner"), "{wrong}");
+    assert!(wrong.contains("2 keys, of which 1 sign, are not the owner"), "{wrong}");
     let begun = operator.command(&[&update[..], &["--yes", "--multisig", &both]].concat());
     operator.signed_by_another(&begun, &partner_file);
     wait_for("the new payout", || (operator.ok("get_masternode", json!([id]))["payout"] == json!(owner)).then_some(()));

@@ -86,7 +86,7 @@ pub async fn update(global: &Global, source: &Source, update: &Update) -> Result
         say!("           with the block that holds this");
     }
     describe_cost(&node, &plan, &rules, 0)?;
-    hand_in(source, locked, &node, &[plan], &update.terms).await
+    hand_in(source, locked, &node, &[plan], &update.terms).await.map(drop)
 }
 
 /// Asks for it to leave.
@@ -118,7 +118,7 @@ pub async fn unregister(global: &Global, source: &Source, unregister: &Unregiste
     }
     say!("collateral {} back {free}, at the earliest", time(record.value));
     describe_cost(&node, &plan, &rules, 0)?;
-    hand_in(source, locked, &node, &[plan], &unregister.terms).await
+    hand_in(source, locked, &node, &[plan], &unregister.terms).await.map(drop)
 }
 
 /// The transaction that says it, if the owner can agree here. Whoever signs first pays the fee; if his wallet has no coin
@@ -166,7 +166,8 @@ fn consent(
         ))),
         (Lock::Multisig(_), Some(multisig)) if multisig.lock() == record.owner => Ok(record.owner),
         (Lock::Multisig(_), Some(multisig)) => Err(CliError::failure(format!(
-            "{} of these keys are not the owner {owner}: count or keys are wrong",
+            "these {} keys, of which {} sign, are not the owner {owner}: count or keys are wrong",
+            multisig.keys().len(),
             multisig.threshold()
         ))),
     }

@@ -136,8 +136,11 @@ pub async fn run(global: &Global, source: &Source, register: &Register) -> Resul
     };
     plan.set_proof(proof);
     let id = plan.body().txid();
-    hand_in(source, locked, &node, &[plan], &register.terms).await?;
-    say!("registered {id} (the masternode's id)\n\nAt the node of the masternode: timed masternode status");
+    if hand_in(source, locked, &node, &[plan], &register.terms).await? {
+        say!("registered {id} (the masternode's id)\n\nAt the node of the masternode: timed masternode status");
+    } else {
+        eprintln!("the masternode's id will be {id}");
+    }
     Ok(())
 }
 

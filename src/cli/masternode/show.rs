@@ -87,7 +87,8 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-/// Prints how the node's masternode stands. Any state but `active` is a failure, so that scripts need not read.
+/// Prints how the node's masternode stands. Any state but `active` is a failure, and so is an active one that there is
+/// something to do about, so that scripts need not read.
 pub async fn status(global: &Global, as_json: bool) -> Result<(), CliError> {
     let client = global.client()?.with_timeout(PATIENCE).map_err(CliError::failure)?;
     let value: Value = get(&client, "masternode_status", vec![]).await?;
@@ -98,7 +99,8 @@ pub async fn status(global: &Global, as_json: bool) -> Result<(), CliError> {
         print_status(&status);
     }
     match status.state.as_str() {
-        "active" => Ok(()),
+        "active" if status.what_to_do == "nothing" => Ok(()),
+        "active" => Err(CliError::failure("the masternode is active, and there is something to do")),
         state => Err(CliError::failure(format!("the masternode is not active: {state}"))),
     }
 }
@@ -152,7 +154,7 @@ fn due(epoch: Option<u64>, time_ms: Option<u64>) -> String {
 
 /// Prints all masternodes.
 pub async fn list(global: &Global, as_json: bool) -> Result<(), CliError> {
-    let client = global.client()?;
+    let client = global.client()?.with_timeout(PATIENCE).map_err(CliError::failure)?;
     let all = all(&client).await?;
     if as_json {
         say!("{}", serde_json::to_string_pretty(&all).map_err(CliError::failure)?);

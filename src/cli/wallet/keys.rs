@@ -207,9 +207,16 @@ fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, CliError> {
 /// Asks on the terminal, without showing what is typed.
 fn ask(prompt: &str) -> Result<Zeroizing<String>, CliError> {
     leave_terminal_as_it_is()?;
-    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|e| {
-        CliError::failure(format!("no terminal to ask for the passphrase ({e}); say --passphrase-file FILE"))
-    })
+    match rpassword::prompt_password(prompt) {
+        Ok(passphrase) => Ok(Zeroizing::new(passphrase)),
+        // Whoever was to wait for that ends the program.
+        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => loop {
+            std::thread::park();
+        },
+        Err(e) => {
+            Err(CliError::failure(format!("no terminal to ask for the passphrase ({e}); say --passphrase-file FILE")))
+        }
+    }
 }
 
 /// From now on an interrupt (Ctrl-C) ends the program with the terminal as it is now: one that comes while it is asked for a

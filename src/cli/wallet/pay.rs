@@ -1,20 +1,17 @@
 //! Payments: planned and signed here, shown before they leave.
 
-use super::keys::{Keys, Locked, Source, confirm};
+use super::keys::{Locked, Source, confirm};
 use super::time;
 use crate::cli::remote::{RemoteNode, Wait};
 use crate::cli::{CliError, Global};
 use crate::types::address::to_address;
 use crate::types::codec::{decode, encode};
-use crate::types::hash::MasternodeId;
 use crate::types::hex;
 use crate::types::lock::Lock;
 use crate::types::number::Amount;
-use crate::types::transaction::{Payload, Transaction, TxOut};
+use crate::types::transaction::{Transaction, TxOut};
 use crate::wallet::amounts;
-use crate::wallet::build::{Content, Plan, Rules, SignError, complete, missing_signatures, plan_payment, plan_sweep};
-use std::collections::BTreeSet;
-use std::io::IsTerminal as _;
+use crate::wallet::build::{Content, Plan, Rules, SignError, missing_signatures, plan_payment, plan_sweep};
 
 /// What to pay.
 #[derive(clap::Args, Debug)]
@@ -84,7 +81,7 @@ pub async fn send(global: &Global, source: &Source, send: &Send) -> Result<(), C
     let plan = plan_payment(&coins, TxOut { value: amount, lock: to }, &content, &rules).map_err(CliError::failure)?;
     say!("pay        {} to {}", time(amount), send.to);
     describe(&node, &plan, &rules)?;
-    hand_in(source, locked, &node, &[plan], &send.terms).await
+    hand_in(source, locked, &node, &[plan], &send.terms).await.map(drop)
 }
 
 /// Brings everything to one address.
@@ -106,7 +103,7 @@ pub async fn sweep(global: &Global, source: &Source, sweep: &Sweep) -> Result<()
         say!("pay        {} to {to}", time(paid));
         describe(&node, plan, &rules)?;
     }
-    hand_in(source, locked, &node, &plans, &sweep.terms).await
+    hand_in(source, locked, &node, &plans, &sweep.terms).await.map(drop)
 }
 
 /// Says what a payment costs and what comes back.
@@ -125,14 +122,14 @@ pub fn describe_cost(node: &RemoteNode, plan: &Plan, rules: &Rules, paid: usize)
     Ok(())
 }
 
-/// Asks, signs, sends and waits.
+/// Asks, signs, sends and waits; or prints what others have to sign too. Whether all was sent.
 pub async fn hand_in(
     source: &Source,
     locked: Locked,
     node: &RemoteNode,
     plans: &[Plan],
     terms: &Terms,
-) -> Result<(), CliError> {
+) -> Result<bool, CliError> {
     if !terms.yes {
         match plans.iter().any(|plan| plan.content.multisig.is_some()) {
             true => confirm("Sign it?", "not signed")?,
@@ -140,18 +137,22 @@ pub async fn hand_in(
         }
     }
     let keys = source.keys(locked)?;
+    let mut is_sent = true;
     for plan in plans {
         let tx = plan.sign(&node.chain_id, |lock| keys.get(lock)).map_err(|e| cannot_sign(node, &e))?;
         match missing_signatures(&tx) {
             0 => node.send(&tx, &terms.wait).await?,
-            missing => hand_on(&tx, missing),
+            missing => {
+                is_sent = false;
+                hand_on(&tx, missing);
+            }
         }
     }
-    Ok(())
+    Ok(is_sent)
 }
 
 /// Prints a transaction that others have to sign too.
-fn hand_on(tx: &Transaction, missing: usize) {
+pub(super) fn hand_on(tx: &Transaction, missing: usize) {
     // To standard error: standard output has the transaction alone, for a pipe.
     eprintln!(
         "not sent: {missing} more of its owners have to sign. Give them what follows for timed wallet sign HEX; who signs last \
@@ -160,7 +161,7 @@ fn hand_on(tx: &Transaction, missing: usize) {
     say!("{}", hex::encode(&encode(tx)));
 }
 
-fn cannot_sign(node: &RemoteNode, error: &SignError) -> CliError {
+pub(super) fn cannot_sign(node: &RemoteNode, error: &SignError) -> CliError {
     let address = |lock: &Lock| to_address(lock, &node.hrp).unwrap_or_else(|error| error.to_string());
     CliError::failure(match error {
         SignError::NoKey { lock } => format!("it needs the agreement of {}, which is not yours", address(lock)),
@@ -178,76 +179,6 @@ fn cannot_sign(node: &RemoteNode, error: &SignError) -> CliError {
     })
 }
 
-/// Signs a transaction that was made elsewhere and prints it. Signatures that it has already stay. On a terminal it asks
-/// first, unless the user `is_sure`: the coins of whoever signs may be among those that are spent.
-pub async fn sign(global: &Global, source: &Source, text: &str, is_sure: bool) -> Result<(), CliError> {
-    let tx = read(text)?;
-    let locked = source.open()?;
-    let node = RemoteNode::of(global).await?;
-    let own: BTreeSet<Lock> = locked.own_locks(&node.hrp)?.into_iter().map(|(_, lock)| lock).collect();
-    let (mut needed, mut spent, mut of_own) = (Vec::new(), Amount::ZERO, Amount::ZERO);
-    for outpoint in &tx.body.inputs {
-        let (lock, value) = node.owner(outpoint).await?;
-        let too_much = || CliError::failure("the inputs add up to more than 2^64 units");
-        spent = spent.checked_add(value).ok_or_else(too_much)?;
-        if own.contains(&lock) {
-            of_own = of_own.checked_add(value).ok_or_else(too_much)?;
-        }
-        needed.push(lock);
-    }
-    // To standard error: standard output has the transaction alone, for a pipe.
-    eprintln!("spends     {} outputs of {}", tx.body.inputs.len(), time(spent));
-    eprintln!("           {} of it from addresses of your own", time(of_own));
-    for out in &tx.body.outputs {
-        let whose = if own.contains(&out.lock) { ", your own" } else { "" };
-        let address = to_address(&out.lock, &node.hrp).map_err(CliError::failure)?;
-        eprintln!("pays       {} to {address}{whose}", time(out.value));
-    }
-    needed.extend(consent(&node, &tx.body.payload).await?);
-    let mut seen = BTreeSet::new();
-    needed.retain(|lock| seen.insert(*lock));
-    let paid = Amount::checked_sum(tx.body.outputs.iter().map(|out| out.value));
-    let fee = paid.and_then(|paid| spent.checked_sub(paid));
-    let fee = fee.ok_or_else(|| CliError::failure("the transaction pays more than it spends"))?;
-    eprintln!("fee        {}", time(fee));
-    if !is_sure && std::io::stdin().is_terminal() {
-        confirm("Sign it?", "not signed")?;
-    }
-    let multisig = locked.multisig().cloned();
-    let keys: Keys = source.keys(locked)?;
-    let tx = complete(tx, &needed, multisig.as_ref(), &node.chain_id, |lock| keys.get(lock));
-    let tx = tx.map_err(|e| cannot_sign(&node, &e))?;
-    match missing_signatures(&tx) {
-        0 => say!("{}", hex::encode(&encode(&tx))),
-        missing => hand_on(&tx, missing),
-    }
-    Ok(())
-}
-
-/// Who has to agree to what a transaction does besides moving value. Says what that is.
-async fn consent(node: &RemoteNode, payload: &Payload) -> Result<Option<Lock>, CliError> {
-    let address = |lock: &Lock| to_address(lock, &node.hrp).map_err(CliError::failure);
-    let (what, masternode): (String, &MasternodeId) = match payload {
-        Payload::Transfer => return Ok(None),
-        Payload::Coinbase { .. } => return Err(CliError::usage("a coinbase stands only in a block")),
-        Payload::Register(register) => {
-            let (key, endpoint, payout) = (register.consensus_key, &register.endpoint, address(&register.payout)?);
-            eprintln!("registers  a masternode with the key {key}\n           endpoint {endpoint} payout {payout}");
-            eprintln!("           its collateral is payment {}", u64::from(register.collateral_index) + 1);
-            return Ok(None);
-        }
-        Payload::Unregister { masternode } => ("unregisters".to_owned(), masternode),
-        Payload::Update(update) => {
-            let payout = update.payout.as_ref().map(address).transpose()?.map(|payout| format!(" payout {payout}"));
-            let endpoint = update.endpoint.as_ref().map(|endpoint| format!(" endpoint {endpoint}"));
-            let what = format!("updates{}{}", payout.unwrap_or_default(), endpoint.unwrap_or_default());
-            (what, &update.masternode)
-        }
-    };
-    eprintln!("masternode {masternode}\n           {what}");
-    node.masternode_owner(masternode).await.map(Some)
-}
-
 /// Hands in what was signed.
 pub async fn broadcast(global: &Global, text: &str, wait: &Wait) -> Result<(), CliError> {
     let tx = read(text)?;
@@ -259,7 +190,7 @@ pub async fn broadcast(global: &Global, text: &str, wait: &Wait) -> Result<(), C
     }
 }
 
-fn read(text: &str) -> Result<Transaction, CliError> {
+pub(super) fn read(text: &str) -> Result<Transaction, CliError> {
     let bytes = hex::decode(text.trim()).ok_or_else(|| CliError::usage("a transaction is written in hex digits"))?;
     decode(&bytes).map_err(|e| CliError::usage(format!("that is no transaction: {e}")))
 }

@@ -166,6 +166,10 @@ impl Facts<'_> {
                 let why = format!("it is in the set and signed {signed} of the last {commits} commits");
                 match self.idle_slots {
                     None => (why, "nothing".to_owned()),
+                    Some(slots) if !self.has_peers => (
+                        format!("{why}; but there has been no block for {slots} slots, and this node is linked to nobody"),
+                        "see to its links: its network, p2p.seeds, get_peer_info".to_owned(),
+                    ),
                     Some(slots) => (
                         format!("{why}; but there has been no block for {slots} slots"),
                         "see who of the others is not connected (timed masternode list, get_peer_info): it takes two thirds of \

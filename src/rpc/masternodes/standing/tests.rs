@@ -95,6 +95,7 @@ fn every_state_has_its_cause() {
         (of(&active, &good), State::Active, "8 of the last 10"),
         (of(&active, &bad), State::MissingVotes, "3 of the last 10"),
         (Facts { idle_slots: Some(7), ..of(&active, &good) }, State::Active, "no block for 7 slots"),
+        (Facts { idle_slots: Some(7), has_peers: false, ..of(&active, &good) }, State::Active, "linked to nobody"),
         (Facts { silent: silent(), ..of(&active, &good) }, State::MissingVotes, "signs nothing"),
         (Facts { unregistration: under_way, ..of(&active, &bad) }, State::Leaving, "waits for its block"),
         (Facts { unregistration: under_way, ..of(&leaving, &bad) }, State::Leaving, "epoch 7"),
