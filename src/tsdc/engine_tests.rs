@@ -504,3 +504,23 @@ fn a_vote_that_comes_when_the_height_is_over_still_counts_against_its_signer() {
     assert!(matches!(engine.late_vote(&vote(three, 0, Prepare, None)), Err(Some(_))));
     assert_eq!(engine.drain(), [], "nothing is done any more");
 }
+
+#[test]
+fn a_commit_from_elsewhere_gets_the_precommits_that_are_here_besides() {
+    let (mut engine, me) = started();
+    let (_, hash) = fresh(0, 1);
+    let [one, two, _] = others(me)[..] else { panic!() };
+    votes(&mut engine, &[one], 0, Precommit, Some(hash));
+    votes(&mut engine, &[two], 0, Precommit, None);
+    let by = |position: &usize| vote(*position, 0, Precommit, Some(hash)).signature;
+    let signed_by = |positions: &[usize]| {
+        let signatures = (0..4).map(|at| positions.contains(&at).then(|| by(&at))).collect();
+        Commit { height: HEIGHT, view: View::ZERO, block_hash: hash, signatures }
+    };
+    let without: Vec<usize> = others(one);
+    assert_eq!(engine.completed(&signed_by(&without)), signed_by(&[0, 1, 2, 3]));
+    let without_two: Vec<usize> = others(two).into_iter().filter(|at| *at != one).collect();
+    assert_eq!(engine.completed(&signed_by(&without_two)), signed_by(&others(two)), "nil is no precommit for it");
+    let other = Commit { view: View::new(1), ..signed_by(&without) };
+    assert_eq!(engine.completed(&other), other, "of another view");
+}
