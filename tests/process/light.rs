@@ -191,7 +191,7 @@ fn a_light_verifier_follows_the_members_and_proves_a_payment_both_ways_and_belie
     if python("the light verifier").is_none() {
         return;
     }
-    let cluster = Cluster::running(4, 32_760, 400);
+    let cluster = Cluster::running(4, 29_300, 400);
     let payer = Payer::new(&cluster);
     let mut scene = Scene { cluster, payer };
     let id = scene.payer.chain.id().to_string();

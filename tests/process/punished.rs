@@ -87,7 +87,7 @@ fn check(cluster: &Cluster, height: u64, address: &str) {
 
 #[test]
 fn what_a_punishment_took_and_left_shows_in_blocks_histories_and_outputs() {
-    let mut cluster = Cluster::running(4, 32_900, 1_000);
+    let mut cluster = Cluster::running(4, 29_200, 1_000);
     let key = timed::keyfile::read(&cluster.folder(3).join("masternode.key")).unwrap();
     let chain = cluster.chain();
     // The faucet owns the collaterals; nobody pays in this test, but rewards come in. They belong to it too.

@@ -10,7 +10,7 @@ use timed::types::number::TimeMs;
 const NODE: usize = 3;
 /// Peers whose clocks agree against it: more than the honest ones.
 const LIARS: u16 = 5;
-const BASE_PORT: u16 = 32_840;
+const BASE_PORT: u16 = 29_100;
 /// By how much they are off.
 const AHEAD_MS: u64 = 90_000;
 
@@ -30,7 +30,7 @@ fn wait_state(cluster: &Cluster, state: &str) -> Value {
 
 #[test]
 fn another_key_than_the_registered_one_is_told_apart_from_none() {
-    let mut cluster = Cluster::running(4, 32_800, 1_000);
+    let mut cluster = Cluster::running(4, 29_000, 1_000);
     let active = wait_state(&cluster, "active");
     let registered = active["consensus_key"].clone();
     let [(key, key_aside), (log, log_aside)] =
@@ -71,7 +71,8 @@ fn a_clock_that_most_peers_call_wrong_is_told_and_told_no_more_when_they_are_gon
         .map(|(address, seed)| {
             let mut settings = Settings::new(cluster.chain().id(), SecretKey::from_bytes(&[seed; 32]));
             settings.listen = Some(address.parse().unwrap());
-            settings.max_inbound_per_ip = cluster.len();
+            // The first to come is the one that was told to: the others hear of it, and find no room.
+            settings.max_inbound_per_ip = 1;
             settings.clock = ahead.clone();
             let (network, mut events) = runtime.block_on(Network::start(settings)).unwrap();
             runtime.spawn(async move { while events.recv().await.is_some() {} });
@@ -87,8 +88,6 @@ fn a_clock_that_most_peers_call_wrong_is_told_and_told_no_more_when_they_are_gon
     cluster.start(NODE);
     let wrong = wait_state(&cluster, "clock_wrong");
     assert!(wrong["why"].as_str().unwrap().contains("clock"), "{wrong}");
-    let height = cluster.height(0);
-    cluster.wait_height(0, height + 2);
     liars.into_iter().for_each(|network| runtime.block_on(network.stop()));
     wait_state(&cluster, "active");
 }
