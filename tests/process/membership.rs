@@ -462,7 +462,8 @@ fn misses_votes(operator: &Operator, cluster: &mut Cluster, id: &str) {
 fn changes_payout(operator: &Operator, id: &str, old: &Lock, new: &Lock) {
     let said = operator.done(&["update", "--masternode", id, "--payout", &operator.address(new)]);
     let txid = said.lines().find_map(|line| line.strip_prefix("txid ")).unwrap().trim().to_owned();
-    let height = operator.ok("get_transaction", json!([txid]))["height"].as_u64().unwrap();
+    // It was waited for at another node.
+    let height = wait_for("its block", || operator.ok("get_transaction", json!([txid]))["height"].as_u64());
     let last = operator.closing((height - 1) / EPOCH_SLOTS);
     // The block after the next still pays who signed the last of the old epoch; one more to see the new one at work.
     wait_for("a reward at the new address", || {
@@ -486,7 +487,7 @@ fn leaves(operator: &Operator, id: &str, spend: &Transaction) {
     let asked_at = operator.ok("get_masternode", json!([id]))["queued_at"].as_u64().unwrap();
     let left_in = (asked_at - 1) / EPOCH_SLOTS;
     let (status, _) = operator.status();
-    if status["state"] == "leaving" {
+    if status["masternode"]["state"] == "leaving" {
         let free = left_in + 1 + UNBONDING_EPOCHS;
         assert_eq!(
             (&status["masternode"]["earliest_epoch"], &status["masternode"]["collateral_epoch"]),
