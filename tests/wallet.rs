@@ -207,11 +207,16 @@ fn an_interrupt_at_a_question_for_a_passphrase_leaves_the_terminal_as_it_was() {
          [ \"$before\" = \"$(stty -g)\" ] && echo as it was"
     );
     let script = format!("timeout --foreground 60 bash -c '{}'", script.replace('\'', "'\\''"));
-    let made = Command::new("script").args(["-qec", &script, "/dev/null"]).current_dir(user.folder.path()).output();
-    let Ok(output) = made else {
+    let mut command = Command::new("script");
+    command.args(["-qec", &script, "/dev/null"]).current_dir(user.folder.path());
+    let Ok(mut child) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
         println!("SKIPPED: a command on a terminal needs script, of util-linux");
         return;
     };
+    // Open until the end: nothing is typed, and nobody hangs up.
+    let keyboard = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    drop(keyboard);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("code 130") && said.contains("as it was"), "{said}");
 }
